@@ -1,0 +1,394 @@
+"""The settings of a build: one model per stage, read from ``finemed.yaml`` and ``--set``.
+
+::
+
+    config = load_config(Path("finemed.yaml"), ["route.top_share=0.1"])
+
+All models are frozen and refuse unknown keys. Fields marked *volatile* (where, how fast, with which key) never change
+what comes out, so they enter no hash: `identity` leaves them out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from finemed.errors import ConfigError
+
+VOLATILE: dict[str, Any] = {"volatile": True}
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+
+
+class Settings(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Columns(Settings):
+    """Which column of a source holds what; null where the source has none."""
+
+    text: str = "text"
+    title: str | None = None
+    id: str | None = None
+    url: str | None = None
+    language: str | None = None
+    license: str | None = None
+    attribution: str | None = None
+
+
+class SourceConfig(Settings):
+    """One corpus: files of one format with one meaning of columns."""
+
+    name: Name
+    """Short name; it is part of the documents' ids, so keep it."""
+    path: str = Field(json_schema_extra=VOLATILE)
+    """File, folder or glob, relative to the configuration file."""
+    format: Literal["auto", "jsonl", "parquet", "csv", "text"] = "auto"
+    columns: Columns = Columns()
+    license: str | None = None
+    """SPDX identifier or the licence's name; null means unknown, which the card says."""
+    attribution: str | None = None
+    url: str | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """Read at most this many records, for trying a configuration out."""
+
+
+class IngestConfig(Settings):
+    """Documents to passages."""
+
+    max_tokens: Annotated[int, Field(ge=32, le=8192)] = 700
+    """Longest passage, in tokens estimated as 1.3 per word."""
+    min_tokens: Annotated[int, Field(ge=0)] = 40
+    """A last piece shorter than this is joined to the piece before it."""
+    shard_rows: Annotated[int, Field(ge=10)] = 1000
+    """Records per shard: the unit of memory, of resuming and of files."""
+
+
+class FilterConfig(Settings):
+    """Rules that drop passages before anything is paid for."""
+
+    min_words: Annotated[int, Field(ge=0)] = 25
+    max_words: Annotated[int, Field(ge=1)] = 4000
+    languages: list[str] = ["en"]
+    """Languages to keep; empty keeps all. Text that cannot be identified is `und`."""
+    min_letter_share: Share = 0.6
+    """Share of letters among the characters that are not blanks."""
+    max_repeated_share: Share = 0.4
+    """Share of words inside five-word sequences that were already seen in the passage."""
+    max_spam_cues: Annotated[int, Field(ge=0)] = 2
+    """Advertising phrases tolerated."""
+    max_boilerplate_share: Share = 0.35
+    """Share of sentences that are navigation, cookie or login text."""
+    min_medical_density: Annotated[float, Field(ge=0)] = 1.5
+    """Medical terms per 100 words."""
+    min_medical_terms: Annotated[int, Field(ge=0)] = 3
+    """Different medical terms."""
+
+
+class DedupConfig(Settings):
+    """Near-duplicate removal by MinHash with exact verification."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    ngram_size: Annotated[int, Field(ge=1, le=13)] = 5
+    num_bands: Annotated[int, Field(ge=1, le=64)] = 25
+    rows_per_band: Annotated[int, Field(ge=1, le=32)] = 5
+    max_bucket: Annotated[int, Field(ge=2)] = 500
+    """Kept rows that one row is compared with in one bucket; what lies beyond is counted."""
+
+
+class LlmConfig(Settings):
+    """How a stage talks to its backend."""
+
+    backend: Name = "rules"
+    model: str | None = None
+    """Overrides the backend's model for this stage."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Field(ge=16)] = 1024
+    max_reasks: Annotated[int, Field(ge=0, le=5)] = 2
+    """Further tries when a reply cannot be parsed."""
+
+
+class ClassifyConfig(LlmConfig):
+    """Place in the department tree."""
+
+    taxonomy: str | None = Field(default=None, json_schema_extra=VOLATILE)
+    """A tree of your own (YAML), relative to the configuration file; its content is hashed."""
+
+
+class GenerateConfig(LlmConfig):
+    """Two questions per passage."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    max_tokens: Annotated[int, Field(ge=16)] = 4096
+
+
+class JudgeConfig(LlmConfig):
+    """Scores of the questions."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
+
+
+class DecontaminateConfig(Settings):
+    """Removal of text that overlaps with benchmarks."""
+
+    benchmarks: list[str] = Field(default=[], json_schema_extra=VOLATILE)
+    """JSONL files of `{id, benchmark, question, options}`, relative to the configuration file; contents are hashed."""
+    ngram_size: Annotated[int, Field(ge=3, le=20)] = 6
+    min_containment: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of a benchmark item's n-grams that must occur in the text."""
+    min_run: Annotated[int, Field(ge=5)] = 13
+    """Consecutive words shared with an item that suffice alone."""
+
+
+class RouteConfig(Settings):
+    """Which questions get a long reasoning answer."""
+
+    complexity_above: Annotated[int, Field(ge=0, le=10)] | None = 8
+    """Questions scored above this are complex (the published rule)."""
+    top_share: Share | None = None
+    """Or: this share of the questions, hardest first. Set one of the two."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> RouteConfig:
+        if self.top_share is not None and "complexity_above" in self.model_fields_set and self.complexity_above is not None:
+            raise ValueError("set `complexity_above` or `top_share`, not both")
+        if self.top_share is None and self.complexity_above is None:
+            raise ValueError("set `complexity_above` or `top_share`")
+        return self
+
+
+class RespondConfig(LlmConfig):
+    """Ordinary answers."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    max_tokens: Annotated[int, Field(ge=16)] = 2048
+
+
+class ReasonConfig(LlmConfig):
+    """Long reasoning answers, part of the respond stage."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    max_tokens: Annotated[int, Field(ge=16)] = 8192
+
+
+class JudgeAnswersConfig(LlmConfig):
+    """Scores of the answers."""
+
+
+class RankConfig(Settings):
+    """Choice of the better ordinary answer."""
+
+    min_score: Annotated[float, Field(ge=1, le=10)] = 1.0
+    """Answers with a mean score below this are dropped."""
+
+
+class SplitConfig(Settings):
+    """Pools and their splits."""
+
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    test: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    ttt_share: Share = 0.4
+    """Share of the complex samples that go to `ttt` instead of `dpo` and `sft_reasoning`."""
+    component_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Questions at least this similar (Jaccard of word trigrams) are one component."""
+    min_rows: dict[Literal["sft", "sft_reasoning", "dpo", "ttt"], Annotated[int, Field(ge=0)]] = {
+        "sft": 1,
+        "sft_reasoning": 1,
+        "dpo": 1,
+        "ttt": 1,
+    }
+    """Smallest pools that are worth publishing; a pool that is left out may be empty."""
+
+
+class CardConfig(Settings):
+    """What the dataset card says beyond what the run knows."""
+
+    title: str = "FineMed"
+    summary: str | None = None
+    license: str | None = None
+    """Licence of the release as a whole; null lists the sources' licences only."""
+    contact: str | None = None
+
+
+class RulesBackend(Settings):
+    """The embedded extractive backend: deterministic, local, free."""
+
+    type: Literal["rules"] = "rules"
+
+
+class OpenAIBackend(Settings):
+    """Any endpoint that speaks the OpenAI chat protocol."""
+
+    type: Literal["openai"]
+    model: str
+    base_url: str | None = Field(default=None, json_schema_extra=VOLATILE)
+    """Endpoint, such as http://localhost:8000/v1; null is OpenAI's own."""
+    api_key_env: str | None = Field(default="OPENAI_API_KEY", json_schema_extra=VOLATILE)
+    """Name of the environment variable that holds the key; null for servers without one."""
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, json_schema_extra=VOLATILE)
+    timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, json_schema_extra=VOLATILE)
+    max_retries: Annotated[int, Field(ge=0, le=20)] = Field(default=6, json_schema_extra=VOLATILE)
+    """Tries after a 429, a 5xx or a broken connection, with exponential waits; then the stage stops."""
+    json_schema: bool = False
+    """Send the reply's JSON Schema as `response_format`, for servers that enforce it."""
+    model_family: str | None = None
+    """Profile of finemed.models that knows how this model marks its reasoning."""
+    extra_body: dict[str, Any] = {}
+    """Further fields of the request, as the server defines them."""
+
+
+Backend = Annotated[RulesBackend | OpenAIBackend, Field(discriminator="type")]
+
+
+class BuildConfig(Settings):
+    """A whole ``finemed.yaml``."""
+
+    name: Name
+    seed: int = 0
+    run_dir: str = Field(default="run", json_schema_extra=VOLATILE)
+    """Where the run lies, relative to the configuration file."""
+    sources: Annotated[list[SourceConfig], Field(min_length=1)]
+    backends: dict[Name, Backend] = {}
+    ingest: IngestConfig = IngestConfig()
+    filter: FilterConfig = FilterConfig()
+    dedup_passages: DedupConfig = DedupConfig()
+    classify: ClassifyConfig = ClassifyConfig()
+    generate: GenerateConfig = GenerateConfig()
+    judge: JudgeConfig = JudgeConfig()
+    dedup_instructions: DedupConfig = DedupConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
+    route: RouteConfig = RouteConfig()
+    respond: RespondConfig = RespondConfig()
+    reason: ReasonConfig = ReasonConfig()
+    judge_answers: JudgeAnswersConfig = JudgeAnswersConfig()
+    rank: RankConfig = RankConfig()
+    split: SplitConfig = SplitConfig()
+    card: CardConfig = CardConfig()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> BuildConfig:
+        faults = []
+        names = [source.name for source in self.sources]
+        for name in sorted({n for n in names if names.count(n) > 1}):
+            faults.append(f"source name `{name}` is used twice; names are part of ids, give each its own")
+        known = {"rules", *self.backends}
+        for stage in LLM_SECTIONS:
+            backend = getattr(self, stage).backend
+            if backend not in known:
+                faults.append(f"`{stage}.backend` is `{backend}`; known are {', '.join(sorted(known))}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def backend_of(self, section: str) -> RulesBackend | OpenAIBackend:
+        """The backend that a section names, with the section's own model where it sets one."""
+        settings: LlmConfig = getattr(self, section)
+        backend = self.backends.get(settings.backend, RulesBackend())
+        if settings.model is not None and isinstance(backend, OpenAIBackend):
+            return backend.model_copy(update={"model": settings.model})
+        return backend
+
+
+LLM_SECTIONS = ("classify", "generate", "judge", "respond", "reason", "judge_answers")
+
+
+def identity(settings: BaseModel) -> dict[str, Any]:
+    """The part of settings that decides the output: everything but volatile fields."""
+    kept: dict[str, Any] = {}
+    for name, field in type(settings).model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("volatile"):
+            continue
+        kept[name] = _plain(getattr(settings, name))
+    return kept
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return identity(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in sorted(value.items())}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def stable_hash(value: Any) -> str:
+    """SHA-256 of canonical JSON, in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> BuildConfig:
+    """Reads a configuration file and applies ``a.b=c`` overrides (values are YAML).
+
+    Raises:
+        ConfigError: with every fault of the file, each with its place.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `finemed init` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: holds {type(raw).__name__}, not settings; `finemed init` writes an example")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return BuildConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(_faults(path, error)) from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, eq, value = override.partition("=")
+    if not eq or not key:
+        raise ConfigError(f"--set {override}: not of the form section.key=value")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not YAML; quote it") from None
+    *parents, last = key.split(".")
+    node: Any = raw
+    for part in parents:
+        node = node[_index(node, part, override)] if isinstance(node, list) else node.setdefault(part, {})
+        if not isinstance(node, dict | list):
+            raise ConfigError(f"--set {override}: `{part}` is a value, not a section")
+    if isinstance(node, list):
+        node[_index(node, last, override)] = parsed
+    else:
+        node[last] = parsed
+
+
+def _index(node: list[Any], part: str, override: str) -> int:
+    if not part.isdigit() or int(part) >= len(node):
+        raise ConfigError(f"--set {override}: `{part}` is not an index below {len(node)}")
+    return int(part)
+
+
+def _faults(path: Path, error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors():
+        place = ".".join(str(part) for part in fault["loc"] if part not in ("rules", "openai")) or "the file"
+        value = fault.get("input")
+        shown = "" if isinstance(value, dict | list) or value is None else f" (got {str(value)[:60]!r})"
+        message = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            message = "no such setting; see docs/configuration.md or `finemed init`"
+        lines.append(f"{path}: `{place}`: {message}{shown}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Where batches run. The stages are the same on every engine."""

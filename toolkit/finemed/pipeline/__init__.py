@@ -1,0 +1,1 @@
+"""The list of stages and what holds them together: reading, writing, resuming, accounting."""

@@ -1,0 +1,170 @@
+"""The stages of a build in order, and the fingerprints that decide what has to run.
+
+A stage's fingerprint hashes its name, version, settings and the bytes of its input. Changing a setting therefore re-runs
+just the stages that read it, and what follows only where the output really changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from finemed.config import BuildConfig, RulesBackend, identity, stable_hash
+from finemed.errors import ConfigError
+from finemed.llm.base import Backend
+from finemed.records import JudgedInstruction, Passage, Response
+from finemed.stages.base import Stage
+from finemed.stages.classify import ClassifyStage
+from finemed.stages.decontaminate import BenchmarkIndex, DecontaminateStage
+from finemed.stages.dedup import DedupStage
+from finemed.stages.filter import FilterStage
+from finemed.stages.generate import GenerateStage
+from finemed.stages.ingest import IngestStage
+from finemed.stages.judge import JudgeStage
+from finemed.stages.judge_answers import JudgeAnswersStage
+from finemed.stages.rank import RankStage
+from finemed.stages.reason import ReasonStage
+from finemed.stages.respond import RespondStage
+from finemed.stages.route import RouteStage
+from finemed.stages.select import SelectStage
+from finemed.stages.split import SplitStage
+from finemed.store.readers import InputFile, find_files
+from finemed.taxonomy import Taxonomy, load_taxonomy
+
+STAGES = (
+    "ingest",
+    "filter",
+    "dedup_passages",
+    "classify",
+    "generate",
+    "judge",
+    "select",
+    "dedup_instructions",
+    "decontaminate",
+    "route",
+    "reason",
+    "respond",
+    "decontaminate_answers",
+    "judge_answers",
+    "rank",
+    "split",
+)
+
+
+@dataclass
+class Plan:
+    """Everything that a build needs, made from its configuration; `base` is the folder that relative paths start from."""
+
+    config: BuildConfig
+    base: Path
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        own = self.config.classify.taxonomy
+        return load_taxonomy(None if own is None else self.base / own)
+
+    @cached_property
+    def benchmarks(self) -> BenchmarkIndex:
+        settings = self.config.decontaminate
+        return BenchmarkIndex.load([self.base / name for name in settings.benchmarks], settings)
+
+    @cached_property
+    def files(self) -> list[InputFile]:
+        return [file for source in self.config.sources for file in find_files(source, self.base)]
+
+    @cached_property
+    def inputs(self) -> list[dict[str, Any]]:
+        """Name, size and hash of every input file."""
+        return [file.facts() for file in self.files]
+
+    @cached_property
+    def _backends(self) -> dict[str, Backend]:
+        return {}
+
+    def backend(self, section: str) -> Backend:
+        """The backend of a section; sections with equal settings share one."""
+        settings = self.config.backend_of(section)
+        key = stable_hash(settings.model_dump(mode="json"))
+        if key not in self._backends:
+            self._backends[key] = self._make(settings)
+        return self._backends[key]
+
+    def _make(self, settings: Any) -> Backend:
+        if isinstance(settings, RulesBackend):
+            from finemed.llm.rules import Rules
+
+            return Rules(self.taxonomy)
+        from finemed.llm.openai import OpenAIChat
+
+        return OpenAIChat(settings)
+
+    def close(self) -> None:
+        """Closes the backends that were opened."""
+        for backend in self._backends.values():
+            backend.close()
+
+    def stages(self) -> list[Stage]:
+        """The stages in the order of `STAGES`."""
+        c = self.config
+        return [
+            IngestStage(c.ingest),
+            FilterStage(c.filter),
+            DedupStage("dedup_passages", c.dedup_passages, Passage, "passage_id", "text", None),
+            ClassifyStage(c.classify, self.backend("classify"), self.taxonomy),
+            GenerateStage(c.generate, self.backend("generate")),
+            JudgeStage(c.judge, self.backend("judge")),
+            SelectStage(c.seed),
+            DedupStage(
+                "dedup_instructions", c.dedup_instructions, JudgedInstruction, "instruction_id", "instruction", "quality"
+            ),
+            DecontaminateStage(
+                "decontaminate", c.decontaminate, self.benchmarks, JudgedInstruction, "instruction_id", "instruction"
+            ),
+            RouteStage(c.route, c.split),
+            ReasonStage(c.reason, self.backend("reason")),
+            RespondStage(c.respond, self.backend("respond")),
+            DecontaminateStage(
+                "decontaminate_answers", c.decontaminate, self.benchmarks, Response, "response_id", "response"
+            ),
+            JudgeAnswersStage(c.judge_answers, self.backend("judge_answers")),
+            RankStage(c.rank),
+            SplitStage(c.split, c.seed),
+        ]
+
+    def source_hash(self) -> str:
+        """Hash of everything that decides what ingest reads."""
+        sources = [identity(source) for source in self.config.sources]
+        return stable_hash({"sources": sources, "files": self.inputs})
+
+
+def fingerprint(stage: Stage, input_hash: str) -> str:
+    """Identity of a stage's output."""
+    contract = stage.contract
+    return stable_hash(
+        {"stage": contract.name, "version": contract.version, "settings": stage.settings(), "input": input_hash}
+    )
+
+
+def output_hash(report: dict[str, Any]) -> str:
+    """Hash of a finished stage's kept rows, from its report."""
+    return stable_hash([[name, value] for name, value in sorted(report["files"].items()) if name.startswith("kept-")])
+
+
+def stage_number(name: str) -> int:
+    """Position in the pipeline.
+
+    Raises:
+        ConfigError: no such stage.
+    """
+    if name not in STAGES:
+        raise ConfigError(f"stage `{name}` is unknown; stages are {', '.join(STAGES)}")
+    return STAGES.index(name)
+
+
+def stage_folder(run: Path, name: str) -> Path:
+    """Folder of a stage's output."""
+    return run / "stages" / f"{STAGES.index(name) + 1:02d}-{name}"
+
+

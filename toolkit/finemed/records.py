@@ -1,0 +1,369 @@
+"""The rows that cross a stage or a file, and the replies that a language model is asked for.
+
+One row of the ``sft`` pool, shortened::
+
+    {"id": "s3f0...", "messages": [{"role": "user", "content": "How is croup recognised?"},
+                                   {"role": "assistant", "content": "A barking cough ..."}],
+     "quality": 8, "complexity": 5, "source": "demo", "license": "CC0-1.0", "passage_id": "p91c...", ...}
+
+Rows grow down the pipeline: each class adds the columns that its stage writes, so a row always carries its ancestors'
+ids, its licence and the models that made it. The polars schema (`frame_schema`) and the JSON Schemas under ``schemas/``
+are generated from these classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+EXTRACTIVE_NOTICE = "extractive, not for training a medical model"
+POOLS = ("sft", "sft_reasoning", "dpo", "ttt")
+SPLITS = ("train", "validation", "test")
+
+TASK_TYPES = (
+    "explanation",
+    "mechanism",
+    "presentation",
+    "differential_diagnosis",
+    "interpretation",
+    "next_step",
+    "treatment",
+    "complications",
+    "prevention",
+    "counselling",
+)
+OTHER_TASK = "other"
+
+Pool = Literal["sft", "sft_reasoning", "dpo", "ttt"]
+Split = Literal["train", "validation", "test"]
+Route = Literal["common", "complex"]
+Kind = Literal["ordinary", "reasoning"]
+
+
+class Row(BaseModel):
+    """Base of all rows: immutable, no column beyond the declared ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Passage(Row):
+    """A piece of a document that is short enough to ask questions about."""
+
+    passage_id: str = Field(description="Content id: `document_id` and the span.")
+    document_id: str = Field(description="Content id: source name, the source's own id if mapped, raw text.")
+    record_id: str = Field(description="Where the document was read: `source/file:record`, counted from 1.")
+    span_start: int = Field(description="First character of the passage in the document as read.", ge=0)
+    span_end: int = Field(description="One past the last character of the passage in the document as read.", ge=0)
+    title: str | None = Field(description="Title or topic that the source gives.")
+    text: str = Field(description="The passage: the span with runs of blanks and indentation removed.")
+    source: str = Field(description="Name of the source in the configuration.")
+    license: str | None = Field(description="Licence of this row's source; null where none was stated.")
+    attribution: str | None = Field(description="Whom the licence wants named.")
+    url: str | None = Field(description="Address of the document.")
+    language: str | None = Field(description="ISO 639-1 code given by the source or identified; `und` if unknown.")
+
+
+class ClassifiedPassage(Passage):
+    """A passage with its place in the department tree."""
+
+    department: str = Field(description="Primary department's label, or `none`.")
+    subdepartment: str = Field(description="Sub-department's label, or `none`.")
+    department_confidence: float = Field(description="Confidence of the classification, 0 to 1.")
+    classify_model: str = Field(description="Backend and model that classified the passage.")
+
+
+class Instruction(ClassifiedPassage):
+    """A question written from a passage."""
+
+    instruction_id: str = Field(description="Content id: `passage_id` and the question.")
+    instruction: str = Field(description="The question, self-contained.")
+    task_type: str = Field(description="What the question asks for, such as `mechanism` or `treatment`.")
+    instruction_model: str = Field(description="Backend and model that wrote the question.")
+    instruction_prompt: str = Field(description="Prompt and version, such as `generate@1`.")
+
+
+class JudgedInstruction(Instruction):
+    """A question with the judge's scores."""
+
+    quality: int = Field(description="Clear and unambiguous, 1 to 10.", ge=1, le=10)
+    complexity: int = Field(description="Expertise and analysis needed, 1 to 10 (the judge's `difficulty`).", ge=1, le=10)
+    relevance: int = Field(description="Relevance to medicine, 1 to 6.", ge=1, le=6)
+    mentions_details: bool = Field(description="Leans on details of a case or passage that the reader does not see.")
+    rationale: str = Field(description="The judge's reason.")
+    judge_model: str = Field(description="Backend and model that judged the question.")
+    judge_prompt: str = Field(description="Prompt and version of the judgement.")
+
+
+class RoutedInstruction(JudgedInstruction):
+    """A question that will be answered, and how."""
+
+    route: Route = Field(description="`complex` questions get a long reasoning answer too.")
+
+
+class ReasonedInstruction(RoutedInstruction):
+    """A question with its long answer, where it needs one."""
+
+    reasoning: str | None = Field(description="The long answer: Thought and Summarization; null for common questions.")
+    reasoning_model: str | None = Field(description="Backend and model that wrote it.")
+    reasoning_prompt: str | None = Field(description="Prompt and version that it was written with.")
+    reasoning_extractive: bool | None = Field(description="True where it was cut from the passage by rules.")
+
+
+class Response(RoutedInstruction):
+    """One answer to a question."""
+
+    response_id: str = Field(description="Content id: `instruction_id`, kind, style and the answer.")
+    kind: Kind = Field(description="`ordinary` or `reasoning` (Thought and Summarization).")
+    style: str = Field(description="Style that was asked for: `concise`, `explanatory` or `reasoning`.")
+    response: str = Field(description="The answer.")
+    response_model: str = Field(description="Backend and model that wrote the answer.")
+    response_prompt: str = Field(description="Prompt and version of the answer.")
+    extractive: bool = Field(description="True where the text was cut from the passage by rules, not written.")
+
+
+class JudgedResponse(Response):
+    """One answer with the judge's scores."""
+
+    grounded: int = Field(description="Supported by the passage, 1 to 10.", ge=1, le=10)
+    correct: int = Field(description="Medically correct, 1 to 10.", ge=1, le=10)
+    complete: int = Field(description="Answers the whole question, 1 to 10.", ge=1, le=10)
+    safe: int = Field(description="Safe for a reader who acts on it, 1 to 10.", ge=1, le=10)
+    response_score: float = Field(description="Mean of the four scores.", ge=1, le=10)
+    response_rationale: str = Field(description="The judge's reason.")
+    answer_judge_model: str = Field(description="Backend and model that judged the answer.")
+    answer_judge_prompt: str = Field(description="Prompt and version of the judgement.")
+
+
+class Sample(RoutedInstruction):
+    """A question with its better ordinary answer and, where complex, its reasoning answer."""
+
+    response_id: str = Field(description="Id of the ordinary answer that won.")
+    response: str = Field(description="The ordinary answer that won.")
+    style: str = Field(description="Its style.")
+    model_name: str = Field(description="Backend and model that wrote it.")
+    response_prompt: str = Field(description="Prompt and version that it was written with.")
+    response_score: float = Field(description="Its mean score.")
+    response_rationale: str = Field(description="The judge's reason for that score.")
+    reasoning_id: str | None = Field(description="Id of the reasoning answer; null for common questions.")
+    reasoning: str | None = Field(description="The reasoning answer with its two sections.")
+    reasoning_model: str | None = Field(description="Backend and model that wrote it.")
+    reasoning_prompt: str | None = Field(description="Prompt and version that it was written with.")
+    reasoning_score: float | None = Field(description="Its mean score.")
+    answer_judge_model: str = Field(description="Backend and model that judged the answers.")
+    answer_judge_prompt: str = Field(description="Prompt and version of the answers' judgement.")
+    extractive: bool = Field(description="True where any answer was cut from the passage by rules.")
+
+
+class PooledSample(Sample):
+    """A sample's place in one pool and split; a complex sample of `dpo` is in `sft_reasoning` too."""
+
+    row_id: str = Field(description="Content id: pool and the ids of the answers.")
+    pool: Pool = Field(description="`sft`, `sft_reasoning`, `dpo` or `ttt`.")
+    split: Split = Field(description="`train`, `validation` or `test`.")
+    component_id: str = Field(description="Smallest instruction id of the near-duplicate component.")
+
+
+class Message(Row):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Origin(Row):
+    """What every published row says about where it comes from."""
+
+    department: str = Field(description="Primary department's label, or `none`.")
+    subdepartment: str = Field(description="Sub-department's label, or `none`.")
+    task_type: str = Field(description="What the question asks for.")
+    language: str | None = Field(description="ISO 639-1 code; `und` if unknown.")
+    quality: int = Field(description="Judge's score of the question, 1 to 10.")
+    complexity: int = Field(description="Judge's score of the question, 1 to 10.")
+    relevance: int = Field(description="Judge's score of the question, 1 to 6.")
+    rationale: str = Field(description="The judge's reason for the question's scores.")
+    instruction_model: str = Field(description="Backend and model that wrote the question.")
+    instruction_prompt: str = Field(description="Prompt and version that it was written with.")
+    judge_model: str = Field(description="Backend and model that judged the question.")
+    judge_prompt: str = Field(description="Prompt and version of the judgement.")
+    answer_judge_model: str = Field(description="Backend and model that judged the answers.")
+    answer_judge_prompt: str = Field(description="Prompt and version of the answers' judgement.")
+    extractive: bool = Field(description="True where text was cut from the passage by rules: not for training.")
+    source: str = Field(description="Name of the source.")
+    license: str | None = Field(description="Licence of the source; null where none was stated.")
+    attribution: str | None = Field(description="Whom the licence wants named.")
+    url: str | None = Field(description="Address of the document.")
+    document_id: str = Field(description="Id of the document.")
+    passage_id: str = Field(description="Id of the passage.")
+    span_start: int = Field(description="First character of the passage in the document.")
+    span_end: int = Field(description="One past its last character.")
+    instruction_id: str = Field(description="Id of the question.")
+    component_id: str = Field(description="Near-duplicate component; never in two splits, nor in `ttt` and another pool.")
+
+
+class ChatRow(Origin):
+    """A row of `sft`, `sft_<department>`, `sft_reasoning` or `ttt`."""
+
+    id: str = Field(description="Id of the row, stable while pool and answer stay the same.")
+    messages: list[Message] = Field(description="Question and answer as one conversation.")
+    prompt: list[Message] = Field(description="The question alone.")
+    completion: list[Message] = Field(description="The answer alone.")
+    instruction: str = Field(description="The question as text.")
+    response: str = Field(description="The answer as text.")
+    response_id: str = Field(description="Id of the answer.")
+    response_score: float = Field(description="Judge's mean score of the answer, 1 to 10.")
+    model_name: str = Field(description="Backend and model that wrote the answer.")
+    response_prompt: str = Field(description="Prompt and version that it was written with.")
+
+
+class PreferenceRow(Origin):
+    """A row of `dpo`: the reasoning answer is preferred over the ordinary one."""
+
+    id: str = Field(description="Id of the row, stable while both answers stay the same.")
+    prompt: list[Message] = Field(description="The question.")
+    chosen: list[Message] = Field(description="The reasoning answer.")
+    rejected: list[Message] = Field(description="The ordinary answer.")
+    chosen_id: str = Field(description="Id of the reasoning answer.")
+    rejected_id: str = Field(description="Id of the ordinary answer.")
+    chosen_model: str = Field(description="Backend and model that wrote the reasoning answer.")
+    rejected_model: str = Field(description="Backend and model that wrote the ordinary answer.")
+    chosen_score: float = Field(description="Judge's mean score of the reasoning answer.")
+    rejected_score: float = Field(description="Judge's mean score of the ordinary answer.")
+
+
+class Drop(Row):
+    """One line of the ledger: a row that left the pipeline, where and why."""
+
+    row_id: str = Field(description="Id of the row that was dropped.")
+    drop_reason: str = Field(description="Reason code.")
+    detail: str = Field(description="Fact behind the reason: a value, the kept row, a benchmark item.")
+
+
+class LedgerRow(Drop):
+    """A drop with its stage, as it stands in `ledger.parquet`."""
+
+    stage: str = Field(description="Stage that dropped the row.")
+
+
+# --- replies that a model is asked for -------------------------------------------------------------------------------
+
+Score10 = Annotated[int, Field(ge=1, le=10)]
+Score6 = Annotated[int, Field(ge=1, le=6)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Reply(BaseModel):
+    """Base of structured replies; unknown keys are ignored, since models add some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+
+
+class ClassificationReply(Reply):
+    """Place in the department tree; `none` is allowed at both levels."""
+
+    department: Text
+    subdepartment: Text
+    confidence: Annotated[float, Field(ge=0, le=1)]
+
+
+class QuestionsReply(Reply):
+    """Two questions of different task type."""
+
+    question1: Text
+    task_type1: Text
+    question2: Text
+    task_type2: Text
+
+
+class JudgementReply(Reply):
+    """Scores of one question."""
+
+    rationale: str
+    quality: Score10
+    difficulty: Score10
+    relevance_to_medicine: Score6
+    mention_specific_details: bool
+
+
+class AnswerJudgementReply(Reply):
+    """Scores of one answer."""
+
+    rationale: str
+    grounded: Score10
+    correct: Score10
+    complete: Score10
+    safe: Score10
+
+
+# --- ids and polars schemas ------------------------------------------------------------------------------------------
+
+ID_PREFIX = {"document": "d", "passage": "p", "instruction": "i", "response": "r", "row": "s"}
+
+
+def content_id(kind: str, *parts: str | int) -> str:
+    """Id derived from content alone: a letter for the kind and 80 bits of BLAKE2b in hexadecimal.
+
+    Parts are joined with an unprintable separator and their lengths, so that ("ab", "c") and ("a", "bc") differ. With
+    80 bits, ten million rows collide with a probability below 1e-10.
+    """
+    digest = hashlib.blake2b(digest_size=10)
+    for part in parts:
+        raw = str(part).encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return ID_PREFIX[kind] + digest.hexdigest()
+
+
+_SCALARS: dict[Any, pl.DataType] = {str: pl.String(), int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean()}
+
+
+def _dtype(annotation: Any) -> pl.DataType:
+    if annotation in _SCALARS:
+        return _SCALARS[annotation]
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return pl.String()
+    if origin in (Union, types.UnionType):
+        (inner,) = [arg for arg in get_args(annotation) if arg is not type(None)]
+        return _dtype(inner)
+    if origin is list:
+        return pl.List(_dtype(get_args(annotation)[0]))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return pl.Struct({name: _dtype(field.annotation) for name, field in annotation.model_fields.items()})
+    raise TypeError(f"no polars type for {annotation!r}")
+
+
+def frame_schema(row: type[Row]) -> pl.Schema:
+    """The polars schema of a row class, columns in the order of declaration (ancestors first)."""
+    return pl.Schema({name: _dtype(field.annotation) for name, field in row.model_fields.items()})
+
+
+def frame(row: type[Row], rows: list[dict[str, Any]]) -> pl.DataFrame:
+    """A DataFrame of `row`'s schema from plain dicts; a missing column is an error, an empty list is fine."""
+    schema = frame_schema(row)
+    return pl.DataFrame({name: [r[name] for r in rows] for name in schema}, schema=schema)
+
+
+PUBLISHED: dict[str, type[Row]] = {"sft": ChatRow, "sft_reasoning": ChatRow, "dpo": PreferenceRow, "ttt": ChatRow}
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "passage": Passage,
+    "instruction": JudgedInstruction,
+    "response": JudgedResponse,
+    "sample": PooledSample,
+    "chat": ChatRow,
+    "preference": PreferenceRow,
+    "ledger": LedgerRow,
+    "reply-classification": ClassificationReply,
+    "reply-questions": QuestionsReply,
+    "reply-judgement": JudgementReply,
+    "reply-answer-judgement": AnswerJudgementReply,
+}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema that is published as ``schemas/<name>.schema.json``."""
+    schema = SCHEMAS[name].model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

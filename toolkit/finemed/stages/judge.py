@@ -1,0 +1,55 @@
+"""Judge: quality, complexity and relevance of every question.
+
+*Reads* `Instruction`. *Writes* `JudgedInstruction`. *Drops* `judge_failed`: a question without a usable judgement is held
+apart and never scored; the detail says whether the reply was unparsable, cut off, refused or an error.
+*Reference*: FineMed (arXiv 2501.09213), section 3.1: quality and difficulty 1-10, relevance 1-6, case details yes/no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from finemed.config import JudgeConfig
+from finemed.llm.base import Backend, Request
+from finemed.records import Instruction, JudgedInstruction, JudgementReply
+from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.stages.calls import Caller
+
+JUDGE_FAILED = "judge_failed"
+
+
+class JudgeStage(Caller):
+    """LLM stage: one call per question."""
+
+    contract = Contract.one_to_one("judge", 1, Instruction, JudgedInstruction, "instruction_id")
+
+    def __init__(self, config: JudgeConfig, backend: Backend) -> None:
+        super().__init__(config, backend, "judge")
+
+    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+        for row_id, instruction, text in rows.select("instruction_id", "instruction", "text").iter_rows():
+            yield self.request(row_id, {"instruction": instruction, "text": text}, JudgementReply)
+
+    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+        kept, drops = [], Drops()
+        for row in rows.iter_rows(named=True):
+            answer = answers[row["instruction_id"], self.prompt.name]
+            if answer.state != "parsed":
+                drops.add(row["instruction_id"], JUDGE_FAILED, f"{answer.state}: {answer.detail}")
+                continue
+            reply: JudgementReply = answer.value
+            kept.append(
+                {
+                    **row,
+                    "quality": reply.quality,
+                    "complexity": reply.difficulty,
+                    "relevance": reply.relevance_to_medicine,
+                    "mentions_details": reply.mention_specific_details,
+                    "rationale": reply.rationale,
+                    "judge_model": self.backend.name,
+                    "judge_prompt": self.prompt.label,
+                }
+            )
+        return Outcome(build(JudgedInstruction, kept), drops.frame())

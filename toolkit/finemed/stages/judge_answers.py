@@ -1,0 +1,54 @@
+"""Judge of the answers: grounded, correct, complete, safe.
+
+*Reads* `Response`. *Writes* `JudgedResponse`. *Drops* `judge_failed`: an answer without a usable judgement is held apart and
+never scored.
+*Reference*: stands where FineMed (arXiv 2501.09213) uses a reward model; a rubric says why an answer lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from finemed.config import JudgeAnswersConfig
+from finemed.llm.base import Backend, Request
+from finemed.records import AnswerJudgementReply, JudgedResponse, Response
+from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.stages.calls import Caller
+from finemed.stages.judge import JUDGE_FAILED
+
+
+class JudgeAnswersStage(Caller):
+    """LLM stage: one call per answer."""
+
+    contract = Contract.one_to_one("judge_answers", 1, Response, JudgedResponse, "response_id")
+
+    def __init__(self, config: JudgeAnswersConfig, backend: Backend) -> None:
+        super().__init__(config, backend, "judge_answer")
+
+    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+        for row_id, text, instruction, response in rows.select("response_id", "text", "instruction", "response").iter_rows():
+            inputs = {"text": text, "instruction": instruction, "response": response}
+            yield self.request(row_id, inputs, AnswerJudgementReply)
+
+    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+        kept, drops = [], Drops()
+        for row in rows.iter_rows(named=True):
+            answer = answers[row["response_id"], self.prompt.name]
+            if answer.state != "parsed":
+                drops.add(row["response_id"], JUDGE_FAILED, f"{answer.state}: {answer.detail}")
+                continue
+            reply: AnswerJudgementReply = answer.value
+            scores = {"grounded": reply.grounded, "correct": reply.correct, "complete": reply.complete, "safe": reply.safe}
+            kept.append(
+                {
+                    **row,
+                    **scores,
+                    "response_score": sum(scores.values()) / len(scores),
+                    "response_rationale": reply.rationale,
+                    "answer_judge_model": self.backend.name,
+                    "answer_judge_prompt": self.prompt.label,
+                }
+            )
+        return Outcome(build(JudgedResponse, kept), drops.frame())

@@ -1,0 +1,76 @@
+"""Route: which questions get a long reasoning answer.
+
+*Reads* `JudgedInstruction`. *Writes* `RoutedInstruction`. *Drops* nothing; a build that could not fill its pools fails here,
+before an answer is paid for.
+*Reference*: FineMed (arXiv 2501.09213), section 3.1: complexity above 8 is complex. That left 422 of 169,701 questions, so a
+share of the hardest can be asked for instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from finemed.config import RouteConfig, SplitConfig, identity
+from finemed.errors import PoolError
+from finemed.records import JudgedInstruction, RoutedInstruction
+from finemed.stages.base import DROP_SCHEMA, Contract, Outcome
+
+
+@dataclass(frozen=True)
+class RouteStage:
+    """Global stage: keeps ids and two scores per row."""
+
+    config: RouteConfig
+    pools: SplitConfig
+    contract: Contract = Contract.one_to_one("route", 1, JudgedInstruction, RoutedInstruction, "instruction_id")
+
+    def settings(self) -> dict[str, Any]:
+        return {**identity(self.config), "min_rows": dict(sorted(self.pools.min_rows.items()))}
+
+    def fit(self, shards: Iterator[pl.DataFrame]) -> frozenset[str]:
+        """Ids of the complex questions.
+
+        Raises:
+            PoolError: too few questions of either kind for the pools' minimum sizes.
+        """
+        scores = [
+            (-complexity, -quality, row_id)
+            for shard in shards
+            for row_id, complexity, quality in shard.select("instruction_id", "complexity", "quality").iter_rows()
+        ]
+        if self.config.top_share is not None:
+            scores.sort()
+            chosen = scores[: round(self.config.top_share * len(scores))]
+        else:
+            limit = self.config.complexity_above or 0
+            chosen = [score for score in scores if -score[0] > limit]
+        check_pools(len(scores) - len(chosen), len(chosen), self.pools)
+        return frozenset(row_id for _, _, row_id in chosen)
+
+    def apply(self, state: frozenset[str], rows: pl.DataFrame) -> Outcome:
+        routes = ["complex" if row_id in state else "common" for row_id in rows["instruction_id"]]
+        routed = rows.with_columns(pl.Series("route", routes, dtype=pl.String()))
+        return Outcome(routed.select(list(self.contract.schema)), pl.DataFrame(schema=DROP_SCHEMA))
+
+    def report(self, state: frozenset[str]) -> dict[str, Any]:
+        return {"bytes_per_row": 120, "complex": len(state)}
+
+
+def check_pools(common: int, hard: int, pools: SplitConfig) -> None:
+    """Refuses a build whose pools cannot be filled from so many common and complex questions."""
+    least = pools.min_rows
+    need = {"sft": least.get("sft", 0), "complex": max(least.get("dpo", 0), least.get("sft_reasoning", 0)) + least.get("ttt", 0)}
+    if hard < need["complex"]:
+        raise PoolError(
+            f"route: {hard} complex questions, but `split.min_rows` wants {need['complex']} for dpo, sft_reasoning and ttt; "
+            "lower `route.complexity_above`, set `route.top_share`, add text, or lower `split.min_rows`"
+        )
+    if common < need["sft"]:
+        raise PoolError(
+            f"route: {common} common questions, but `split.min_rows` wants {need['sft']} for sft; "
+            "lower `route.top_share`, add text, or lower `split.min_rows`"
+        )

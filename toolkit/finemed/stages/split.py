@@ -1,0 +1,168 @@
+"""Split: samples to pools (`sft`, `sft_reasoning`, `dpo`, `ttt`) and to train, validation and test.
+
+*Reads* `Sample`. *Writes* `PooledSample`: a common sample once (`sft`), a complex one once (`ttt`) or twice (`dpo` and
+`sft_reasoning`, whose answer is the chosen side). *Drops* nothing; fails where a pool stays below its minimum size.
+*Reference*: FineMed (arXiv 2501.09213), section 4; its TTT pool held data that the model was trained on, ours does not.
+
+Questions that are near-duplicates of each other form a component (exact Jaccard of word trigrams over LSH candidates).
+A component lies in one split, and `ttt` takes only components without any common question, so no component is in two
+splits or in `ttt` and another pool.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from finemed.config import SplitConfig, identity, stable_hash
+from finemed.errors import PoolError
+from finemed.records import PooledSample, Sample, content_id, frame_schema
+from finemed.stages.base import DROP_SCHEMA, Contract, Outcome, build
+from finemed.text.minhash import MinHasher
+from finemed.text.normalise import words
+from finemed.text.shingle import jaccard, shingles
+
+COMPONENT_NGRAM = 3
+
+
+@dataclass
+class Assignment:
+    """Where each sample goes."""
+
+    component: dict[str, str] = field(default_factory=dict)
+    """Sample (instruction id) -> component (its smallest instruction id)."""
+    split: dict[str, str] = field(default_factory=dict)
+    """Component -> split."""
+    ttt: frozenset[str] = frozenset()
+    """Components of the TTT pool."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitStage:
+    """Global stage: keeps ids and shingles of the questions."""
+
+    config: SplitConfig
+    seed: int
+    contract: Contract = Contract(
+        "split", 1, frame_schema(Sample), PooledSample, "instruction_id", "row_id", ("instruction_id",)
+    )
+
+    def settings(self) -> dict[str, Any]:
+        return {**identity(self.config), "seed": self.seed}
+
+    def fit(self, shards: Iterator[pl.DataFrame]) -> Assignment:
+        rows = [row for shard in shards for row in shard.select("instruction_id", "instruction", "route").iter_rows()]
+        return assign([(row_id, text, route == "complex") for row_id, text, route in rows], self.config, self.seed)
+
+    def apply(self, state: Assignment, rows: pl.DataFrame) -> Outcome:
+        placed = [pooled for row in rows.iter_rows(named=True) for pooled in _place(row, state)]
+        return Outcome(build(PooledSample, placed), pl.DataFrame(schema=DROP_SCHEMA))
+
+    def report(self, state: Assignment) -> dict[str, Any]:
+        sizes: defaultdict[str, int] = defaultdict(int)
+        for component in state.component.values():
+            sizes[component] += 1
+        largest = max(sizes.values(), default=0)
+        return {"bytes_per_row": 1500, "components": len(sizes), "largest_component": largest, "pools": state.counts}
+
+
+def components(questions: Iterable[tuple[str, str]], threshold: float) -> dict[str, str]:
+    """Connected components of near-duplicate questions: id -> smallest id of its component.
+
+    Exact Jaccard similarity of the word trigrams of candidates from 32 bands of 3 rows, which miss a pair of similarity
+    0.5 with a probability of 1.4%.
+    """
+    hasher = MinHasher(32, 3, seed=2)
+    grams = {}
+    parent: dict[str, str] = {}
+    buckets: defaultdict[int, list[str]] = defaultdict(list)
+
+    def root(node: str) -> str:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for row_id, text in sorted(questions):
+        parent[row_id] = row_id
+        grams[row_id] = shingles(words(text), COMPONENT_NGRAM)
+        if not grams[row_id].size:
+            continue
+        for band in hasher.bands(grams[row_id]).tolist():
+            for other in buckets[band]:
+                left, right = root(row_id), root(other)
+                if left != right and jaccard(grams[row_id], grams[other]) >= threshold:
+                    parent[max(left, right)] = min(left, right)
+            buckets[band].append(row_id)
+    return {row_id: root(row_id) for row_id in parent}
+
+
+def assign(samples: list[tuple[str, str, bool]], config: SplitConfig, seed: int) -> Assignment:
+    """Pools and splits of (id, question, complex) samples.
+
+    Raises:
+        PoolError: a pool stays below `min_rows`.
+    """
+    component = components(((row_id, text) for row_id, text, _ in samples), config.component_threshold)
+    hard: defaultdict[str, int] = defaultdict(int)
+    common: defaultdict[str, int] = defaultdict(int)
+    for row_id, _, is_hard in samples:
+        (hard if is_hard else common)[component[row_id]] += 1
+    order = sorted(set(component.values()), key=lambda name: stable_hash(["split", seed, name]))
+    pure = [name for name in order if name not in common]
+    ttt = _take(pure, hard, round(config.ttt_share * sum(hard.values())))
+    split: dict[str, str] = {}
+    mixed = [name for name in order if name in hard and name not in ttt]
+    for group, weight in ((sorted(ttt, key=order.index), hard), (mixed, hard), ([n for n in order if n not in hard], common)):
+        split.update(_splits(group, weight, config))
+    kept = sum(hard[name] for name in mixed)
+    counts = {"sft": sum(common.values()), "sft_reasoning": kept, "dpo": kept, "ttt": sum(hard[name] for name in ttt)}
+    for pool, least in sorted(config.min_rows.items()):
+        if counts[pool] < least:
+            raise PoolError(f"split: {pool} has {counts[pool]} rows, `split.min_rows.{pool}` wants {least}; {_REMEDY[pool]}")
+    return Assignment(component, split, frozenset(ttt), counts)
+
+
+_REMEDY = {
+    "sft": "add text, lower `route.top_share`, or lower the minimum",
+    "sft_reasoning": "raise `route.top_share` (or lower `route.complexity_above`), lower `split.ttt_share`, or lower the minimum",
+    "dpo": "raise `route.top_share` (or lower `route.complexity_above`), lower `split.ttt_share`, or lower the minimum",
+    "ttt": "raise `split.ttt_share` or `route.top_share` (or lower `route.complexity_above`), or lower the minimum",
+}
+
+
+def _take(names: Iterable[str], weight: dict[str, int], wanted: int) -> set[str]:
+    """Components in order, as many as fit into `wanted` rows."""
+    taken: set[str] = set()
+    total = 0
+    for name in names:
+        if total + weight[name] <= wanted:
+            taken.add(name)
+            total += weight[name]
+    return taken
+
+
+def _splits(group: list[str], weight: dict[str, int], config: SplitConfig) -> dict[str, str]:
+    rows = sum(weight[name] for name in group)
+    placed = dict.fromkeys(group, "train")
+    for split, share in (("test", config.test), ("validation", config.validation)):
+        wanted = max(round(share * rows), 1 if share > 0 and rows >= 10 else 0)
+        rest = [name for name in group if placed[name] == "train"]
+        placed.update(dict.fromkeys(_take(rest, weight, wanted), split))
+    return placed
+
+
+def _place(row: dict[str, Any], state: Assignment) -> list[dict[str, Any]]:
+    component = state.component[row["instruction_id"]]
+    answers = [row["response_id"], row["reasoning_id"] or ""]
+    if row["route"] == "common":
+        pools: tuple[str, ...] = ("sft",)
+    else:
+        pools = ("ttt",) if component in state.ttt else ("dpo", "sft_reasoning")
+    where = {"split": state.split[component], "component_id": component}
+    return [{**row, **where, "pool": pool, "row_id": content_id("row", pool, *answers)} for pool in pools]

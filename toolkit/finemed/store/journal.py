@@ -1,0 +1,74 @@
+"""The request journal: every reply of a paid backend, stored before anything parses it.
+
+A reply's key is the content of its request (model, messages, sampling parameters, reply schema, sample index, re-ask
+number), so rows added, removed or reordered invalidate nothing. SQLite in WAL mode: a killed process loses no reply
+whose `put` returned; a power cut may lose the last commits, but never damages what was there before.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from finemed.errors import StoreError
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS replies (
+    key TEXT PRIMARY KEY,
+    task TEXT NOT NULL,
+    model TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER
+) WITHOUT ROWID
+"""
+
+
+class Journal:
+    """A durable map from request key to raw reply."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        try:
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(_TABLE)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{path}: not a usable journal ({error}); move it aside, it may still be repaired") from None
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The stored reply, or None."""
+        found = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        return None if found is None else dict(json.loads(found[0]))
+
+    def put(self, key: str, *, task: str, model: str, reply: dict[str, Any]) -> None:
+        """Stores a reply durably; the first one stored under a key stays."""
+        usage = reply.get("usage") or {}
+        self._db.execute(
+            "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                key,
+                task,
+                model,
+                json.dumps(reply, ensure_ascii=False, sort_keys=True),
+                usage.get("prompt_tokens"),
+                usage.get("completion_tokens"),
+            ),
+        )
+
+    def stats(self) -> list[dict[str, Any]]:
+        """Replies and tokens by task and model."""
+        rows = self._db.execute(
+            "SELECT task, model, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies"
+            " GROUP BY task, model ORDER BY task, model"
+        )
+        names = ("task", "model", "replies", "prompt_tokens", "completion_tokens")
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def close(self) -> None:
+        """Closes the database; stored replies stay."""
+        self._db.close()

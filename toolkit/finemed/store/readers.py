@@ -1,0 +1,224 @@
+"""Corpora on disk to raw records, bad ones included.
+
+A raw record is a dict with `record_id`, the mapped fields, and `fault` (a reason code and a fact) where it cannot be
+used; nothing here raises for a single bad row::
+
+    {"record_id": "demo/corpus.jsonl:17", "fault": "not_json: Expecting value at column 1", "text": None, ...}
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from finemed.config import SourceConfig
+from finemed.errors import InputError
+from finemed.records import content_id
+from finemed.store.atomic import file_hash
+
+FIELDS = ("text", "title", "id", "url", "language", "license", "attribution")
+RAW_SCHEMA = pl.Schema(
+    {
+        "record_id": pl.String(),
+        "fault": pl.String(),
+        "document_id": pl.String(),
+        "source": pl.String(),
+        "text": pl.String(),
+        "title": pl.String(),
+        "url": pl.String(),
+        "language": pl.String(),
+        "license": pl.String(),
+        "attribution": pl.String(),
+    }
+)
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv", ".txt": "text", ".md": "text"}
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One file of a source: its name is relative to the source's folder, so no machine's path gets into a run."""
+
+    source: SourceConfig
+    path: Path
+    name: str
+    format: str
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of it."""
+        return {
+            "source": self.source.name,
+            "file": self.name,
+            "bytes": self.path.stat().st_size,
+            "sha256": file_hash(self.path),
+        }
+
+
+def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
+    """The files of a source, sorted by name.
+
+    Raises:
+        InputError: nothing matches, or a file's format cannot be told.
+    """
+    pattern = Path(base, source.path)
+    if pattern.is_file():
+        found, root = [pattern], pattern.parent
+    elif pattern.is_dir():
+        found, root = [path for path in sorted(pattern.rglob("*")) if path.suffix.lower() in FORMATS], pattern
+    else:
+        found = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
+        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
+        root = Path(*fixed)
+    if not found:
+        raise InputError(f"source `{source.name}`: {source.path} matches no file under {base}; check `sources.path`")
+    files = []
+    for path in found:
+        kind = FORMATS.get(path.suffix.lower()) if source.format == "auto" else source.format
+        if kind is None:
+            raise InputError(
+                f"source `{source.name}`: {path.name}: format unknown from its ending; set `format` to one of "
+                "jsonl, parquet, csv, text"
+            )
+        files.append(InputFile(source, path, path.relative_to(root).as_posix(), kind))
+    return files
+
+
+def read_records(file: InputFile) -> Iterator[dict[str, Any]]:
+    """The records of one file with their fields mapped; broken ones carry `fault`."""
+    reader = {"jsonl": _read_jsonl, "parquet": _read_parquet, "csv": _read_csv, "text": _read_text}[file.format]
+    for number, (values, fault) in enumerate(reader(file), start=1):
+        yield _record(file, number, values, fault)
+
+
+def record_batches(files: list[InputFile], batch_rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
+    """All records as numbered frames of `RAW_SCHEMA`.
+
+    A record whose document id was already seen is marked `repeated_record`; the set of ids costs about 100 bytes a row.
+    """
+    seen: set[str] = set()
+    records = _all_records(files)
+    for index in itertools.count():
+        batch = list(itertools.islice(records, batch_rows))
+        if not batch:
+            return
+        for record in batch:
+            if record["fault"] is None:
+                if record["document_id"] in seen:
+                    record["fault"] = "repeated_record: same source, id and text as an earlier record"
+                seen.add(record["document_id"])
+        yield index, pl.DataFrame({name: [r[name] for r in batch] for name in RAW_SCHEMA}, schema=RAW_SCHEMA)
+
+
+def _all_records(files: list[InputFile]) -> Iterator[dict[str, Any]]:
+    for _, group in itertools.groupby(files, key=lambda file: file.source.name):
+        of_source = list(group)
+        records = itertools.chain.from_iterable(read_records(file) for file in of_source)
+        yield from itertools.islice(records, of_source[0].source.limit)
+
+
+def _record(file: InputFile, number: int, values: dict[str, Any], fault: str | None) -> dict[str, Any]:
+    source = file.source
+    fields: dict[str, str | None] = {}
+    for field in FIELDS:
+        column = getattr(source.columns, field) or ("title" if (file.format, field) == ("text", "title") else None)
+        value = values.get(column) if column is not None else None
+        if value is not None and not isinstance(value, str):
+            if field == "text":
+                fault = fault or f"text_not_string: `{column}` is {type(value).__name__}"
+            value = str(value)
+        fields[field] = value
+    if fault is None:
+        fault = _text_fault(source.columns.text, values, fields["text"])
+    key = fields.pop("id")
+    text = fields.pop("text")
+    return {
+        "record_id": f"{source.name}/{file.name}:{number}",
+        "fault": fault,
+        "document_id": None if fault else content_id("document", source.name, key or "", text or ""),
+        "source": source.name,
+        "text": None if fault else text,
+        "title": fields["title"] or None,
+        "url": fields["url"] or source.url,
+        "language": fields["language"] or None,
+        "license": fields["license"] or source.license,
+        "attribution": fields["attribution"] or source.attribution,
+    }
+
+
+def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | None:
+    if column not in values:
+        return f"missing_column: no `{column}` among {', '.join(sorted(map(str, values)))[:120]}"
+    if text is None or not text.strip():
+        return f"empty_text: `{column}` holds nothing"
+    if "\x00" in text:
+        return "nul_byte: the text holds NUL characters"
+    if "\ufffd" in text:
+        return "not_utf8: the text holds replacement characters"
+    return None
+
+
+_Raw = Iterator[tuple[dict[str, Any], str | None]]
+
+
+def _read_jsonl(file: InputFile) -> _Raw:
+    with file.path.open("rb") as lines:
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                yield {}, f"not_utf8: byte {error.start} of the line"
+                continue
+            except (ValueError, RecursionError) as error:
+                yield {}, f"not_json: {error}"
+                continue
+            if isinstance(value, dict):
+                yield value, None
+            else:
+                yield {}, f"not_an_object: the line holds {type(value).__name__}"
+
+
+def _read_parquet(file: InputFile) -> _Raw:
+    import pyarrow.parquet as pq
+
+    wanted = [getattr(file.source.columns, field) for field in FIELDS]
+    try:
+        with pq.ParquetFile(file.path) as parquet:
+            present = [name for name in parquet.schema_arrow.names if name in wanted]
+            for batch in parquet.iter_batches(batch_size=1000, columns=present):
+                for row in batch.to_pylist():
+                    yield row, None
+    except (OSError, ValueError, KeyError) as error:
+        yield {}, f"unreadable_file: {' '.join(str(error).split())[:200]}"
+
+
+def _read_csv(file: InputFile) -> _Raw:
+    try:
+        csv.field_size_limit(1 << 27)
+        with file.path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            for row in csv.DictReader(lines):
+                if None in row:
+                    yield {}, "extra_fields: more fields than the header has"
+                else:
+                    yield dict(row), None
+    except (OSError, csv.Error) as error:
+        yield {}, f"unreadable_file: {error}"
+
+
+def _read_text(file: InputFile) -> _Raw:
+    try:
+        text = file.path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        yield {}, f"not_utf8: {error}"
+        return
+    title = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    columns = file.source.columns
+    yield {columns.text: text, columns.title or "title": title[:200]}, None

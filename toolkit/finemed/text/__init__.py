@@ -1,0 +1,1 @@
+"""Text kernels: normalise, segment, shingle, MinHash, language, quality signals, cue terms. No files, no settings."""

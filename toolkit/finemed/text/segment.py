@@ -1,0 +1,93 @@
+"""Cuts text into sentences and passages, always as character spans of the text that was given.
+
+::
+
+    sentences("Croup is viral. It barks.")  ->  [(0, 15), (16, 25)]
+"""
+
+from __future__ import annotations
+
+import re
+
+# A sentence ends at ., ! or ? (and closing quotes or brackets) before a blank and something that can open a sentence.
+_END = re.compile(r"(?:[.!?]+[\"')\]\u201d\u2019]*(?=\s+[\"'(\[\u201c\u2018]?[A-Z0-9\u00c0-\u00de\u00bf\u00a1])|[\u3002\uff01\uff1f]+|\n\s*\n)")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|vs|etc|e\.g|i\.e|cf|Fig|Figs|No|Nos|approx|al|Inc|Jr|Sr|Vol|pp|ca|U\.S|Ph\.D|M\.D)|\b[A-Z])\.$"
+)
+TOKENS_PER_WORD = 1.3
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Spans of the sentences, without the blanks between them; together they cover all other characters."""
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for match in _END.finditer(text):
+        if match.group().startswith(".") and _ABBREVIATION.search(text, max(start, match.start() - 8), match.start() + 1):
+            continue
+        _append(spans, text, start, match.end())
+        start = match.end()
+    _append(spans, text, start, len(text))
+    return spans
+
+
+def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if end > start:
+        spans.append((start, end))
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of a typical subword tokenizer: 1.3 per word, and one per character of unspaced scripts."""
+    unspaced = sum(1 for char in text if "\u3040" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7a3")
+    return int(len(text.split()) * TOKENS_PER_WORD) + unspaced
+
+
+def passages(text: str, max_tokens: int, min_tokens: int) -> list[tuple[int, int]]:
+    """Spans of passages of at most `max_tokens`, cut between sentences and, where one is near, before a heading.
+
+    A sentence longer than the budget is cut between words (or characters, where there are no blanks). A last piece
+    below `min_tokens` joins its predecessor, which may then exceed the budget by that much.
+    """
+    if estimate_tokens(text) <= max_tokens:
+        return [(start, end)] if (start := len(text) - len(text.lstrip())) < (end := len(text.rstrip())) else []
+    pieces = [piece for span in sentences(text) for piece in _fit(text, span, max_tokens)]
+    spans: list[tuple[int, int]] = []
+    sizes: list[int] = []
+    for start, end in pieces:
+        size = estimate_tokens(text[start:end])
+        heading = _is_heading(text, start, end) and sizes and sizes[-1] >= max_tokens // 2
+        if spans and not heading and sizes[-1] + size <= max_tokens:
+            spans[-1] = (spans[-1][0], end)
+            sizes[-1] += size
+        else:
+            spans.append((start, end))
+            sizes.append(size)
+    if len(spans) > 1 and sizes[-1] < min_tokens:
+        (_, end) = spans.pop()
+        spans[-1] = (spans[-1][0], end)
+    return spans
+
+
+def _is_heading(text: str, start: int, end: int) -> bool:
+    first = text[start:end].split("\n", 1)[0]
+    opens_line = start == 0 or "\n" in text[max(0, start - 2) : start]
+    return opens_line and 0 < len(first) <= 80 and not first.rstrip().endswith((".", "!", "?", ";", ","))
+
+
+def _fit(text: str, span: tuple[int, int], max_tokens: int) -> list[tuple[int, int]]:
+    start, end = span
+    if estimate_tokens(text[start:end]) <= max_tokens:
+        return [span]
+    pieces: list[tuple[int, int]] = []
+    middle = (start + end) // 2
+    blank = text.rfind(" ", start + 1, middle)
+    cut = blank if blank > start else middle
+    for part in ((start, cut), (cut, end)):
+        trimmed: list[tuple[int, int]] = []
+        _append(trimmed, text, *part)
+        for inner in trimmed:
+            pieces.extend(_fit(text, inner, max_tokens))
+    return pieces
