@@ -301,8 +301,15 @@ def test_sft_twice_gives_equal_weights_and_metrics(release: Path, sft_out: Path,
     recipe = sft_recipe(release, tmp_path / "again")
     trainer, counts = script("sft").build(recipe)
     run_trainer(trainer, recipe, counts, None)
-    for name in ("adapter_model.safetensors", "metrics.json", "base/model.safetensors", "base/tokenizer.json"):
-        assert (sft_out / name).read_bytes() == (recipe.output_dir / name).read_bytes(), name
+    names = sorted(path.relative_to(sft_out) for path in sft_out.rglob("*") if path.is_file())
+    assert Path("base/model.safetensors") in names
+    assert {Path("README.md"), Path("training_args.bin")}.isdisjoint(names)
+    for name in names:
+        if name.name not in ("provenance.json", "adapter_config.json"):  # these two name the folder they are in
+            assert (sft_out / name).read_bytes() == (recipe.output_dir / name).read_bytes(), name
+    targets = json.loads((sft_out / "adapter_config.json").read_text())["target_modules"]
+    assert targets == sorted(targets)
+    assert len(targets) == 7
 
 
 def test_the_sft_folder_loads_with_peft_and_keeps_the_template(release: Path, sft_out: Path) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from finemed.errors import FineMedError
 from finemed.training.data import Counts, encode_pool, load_pool
-from finemed.training.policy import load_start, require_training
+from finemed.training.libraries import require_training
+from finemed.training.policy import load_start
 from finemed.training.recipe import SftRecipe, load_recipe
 from finemed.training.tune import refuse_used_output, run_trainer, sft_arguments
 

@@ -24,8 +24,7 @@ def asset_root() -> Path:
         if (root / "schemas" / "taxonomy.yaml").is_file():
             return root
     raise FineMedError(
-        f"{_PACKAGE}: schemas/taxonomy.yaml is neither in the package nor in a checkout around it; "
-        "reinstall finemed"
+        f"{_PACKAGE}: schemas/taxonomy.yaml is neither in the package nor in a checkout around it; reinstall finemed"
     )
 
 

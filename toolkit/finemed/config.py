@@ -160,7 +160,11 @@ class RouteConfig(Settings):
 
     @model_validator(mode="after")
     def _one_rule(self) -> RouteConfig:
-        if self.top_share is not None and "complexity_above" in self.model_fields_set and self.complexity_above is not None:
+        if (
+            self.top_share is not None
+            and "complexity_above" in self.model_fields_set
+            and self.complexity_above is not None
+        ):
             raise ValueError("set `complexity_above` or `top_share`, not both")
         if self.top_share is None and self.complexity_above is None:
             raise ValueError("set `complexity_above` or `top_share`")
@@ -277,10 +281,11 @@ class BuildConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> BuildConfig:
-        faults = []
         names = [source.name for source in self.sources]
-        for name in sorted({n for n in names if names.count(n) > 1}):
-            faults.append(f"source name `{name}` is used twice; names are part of ids, give each its own")
+        faults = [
+            f"source name `{name}` is used twice; names are part of ids, give each its own"
+            for name in sorted({n for n in names if names.count(n) > 1})
+        ]
         known = {"rules", *self.backends}
         for stage in LLM_SECTIONS:
             backend = getattr(self, stage).backend

@@ -24,7 +24,9 @@ class ModelProfile:
     lora_targets: tuple[str, ...] = _LINEAR
 
 
-PROFILES = {profile.family: profile for profile in (ModelProfile("generic"), ModelProfile("llama"), ModelProfile("qwen"))}
+PROFILES = {
+    profile.family: profile for profile in (ModelProfile("generic"), ModelProfile("llama"), ModelProfile("qwen"))
+}
 
 
 def profile_for(family: str | None) -> ModelProfile:

@@ -90,7 +90,9 @@ class JudgedInstruction(Instruction):
     """A question with the judge's scores."""
 
     quality: int = Field(description="Clear and unambiguous, 1 to 10.", ge=1, le=10)
-    complexity: int = Field(description="Expertise and analysis needed, 1 to 10 (the judge's `difficulty`).", ge=1, le=10)
+    complexity: int = Field(
+        description="Expertise and analysis needed, 1 to 10 (the judge's `difficulty`).", ge=1, le=10
+    )
     relevance: int = Field(description="Relevance to medicine, 1 to 6.", ge=1, le=6)
     mentions_details: bool = Field(description="Leans on details of a case or passage that the reader does not see.")
     rationale: str = Field(description="The judge's reason.")
@@ -201,7 +203,9 @@ class Origin(Row):
     span_start: int = Field(description="First character of the passage in the document.")
     span_end: int = Field(description="One past its last character.")
     instruction_id: str = Field(description="Id of the question.")
-    component_id: str = Field(description="Near-duplicate component; never in two splits, nor in `ttt` and another pool.")
+    component_id: str = Field(
+        description="Near-duplicate component; never in two splits, nor in `ttt` and another pool."
+    )
 
 
 class ChatRow(Origin):

@@ -113,7 +113,7 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
     """
     path = path or asset("schemas", "taxonomy.yaml")
     try:
-        raw = yaml.load(path.read_text("utf-8"), _LOADER)
+        raw = yaml.load(path.read_text("utf-8"), _LOADER)  # noqa: S506 - both are safe loaders
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); give a UTF-8 YAML file") from error
     except yaml.YAMLError as error:
@@ -132,8 +132,8 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
 def _node(raw: Mapping[str, object]) -> Node:
     """Builds a node from an entry that `_tree_faults` found no fault with."""
     children = raw.get("children") or ()
-    assert isinstance(children, (list, tuple))
-    return Node.model_validate({**raw, "children": tuple(_node(child) for child in children)})
+    nodes = tuple(_node(child) for child in children) if isinstance(children, list | tuple) else ()
+    return Node.model_validate({**raw, "children": nodes})
 
 
 def _tree_faults(raw: object) -> Iterator[str]:

@@ -43,9 +43,7 @@ class _Open:
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
 
 
-def run_llm(
-    stage: LlmStage, shards: Shards, sink: Sink, journal: Journal | None, progress: Progress
-) -> dict[str, Any]:
+def run_llm(stage: LlmStage, shards: Shards, sink: Sink, journal: Journal | None, progress: Progress) -> dict[str, Any]:
     """Streams the requests of all shards through the backend and writes each shard when its last answer is in.
 
     Shards are opened only as the backend asks for more requests, so memory holds those with calls in flight.

@@ -53,7 +53,9 @@ class Request:
         """The chat messages; a re-ask adds what was wrong with the last reply."""
         messages = self.prompt.render(self.inputs)
         if self.reask:
-            messages[-1]["content"] += "\n\nYour last reply could not be used. Keep exactly to the form that is asked for."
+            messages[-1]["content"] += (
+                "\n\nYour last reply could not be used. Keep exactly to the form that is asked for."
+            )
         return messages
 
     def schema(self) -> dict[str, Any] | None:

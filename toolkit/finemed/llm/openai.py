@@ -118,7 +118,9 @@ class OpenAIChat:
                 "json_schema": {"name": request.prompt.name, "schema": schema},
             }
         try:
-            reply = await self._client.chat.completions.create(**arguments, extra_body=self._settings.extra_body or None)
+            reply = await self._client.chat.completions.create(
+                **arguments, extra_body=self._settings.extra_body or None
+            )
         except (self._errors.BadRequestError, self._errors.UnprocessableEntityError) as error:
             return Completion(request, "", "error", detail=self._redacted(str(error)))
         return self._completion(request, reply)

@@ -88,14 +88,15 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 }
 _STOP = frozenset(
     """
-    a about above after again all also although among an and another any are as at be because been before being between both
-    but by can cannot common commonly could did do does done during each either even every few first for from further had has
-    have having he her here him his how however if in include included includes including into is it its itself less like many
-    may might more most much must no nor not of off often on once one only or other others our out over own per rather same
-    several she should since so some such than that the their them then there therefore these they this those through thus to
-    too two under until up upon usually very was we were what when where whether which while who whom whose why will with within
-    without would you your people person patient patients most three four around typically sometimes called known used use uses
-    using occurs occur make makes made well
+    a about above after again all also although among an and another any are as at be because been before being
+    between both but by can cannot common commonly could did do does done during each either even every few first for
+    from further had has have having he her here him his how however if in include included includes including into is
+    it its itself less like many may might more most much must no nor not of off often on once one only or other
+    others our out over own per rather same several she should since so some such than that the their them then there
+    therefore these they this those through thus to too two under until up upon usually very was we were what when
+    where whether which while who whom whose why will with within without would you your people person patient
+    patients most three four around typically sometimes called known used use uses using occurs occur make makes made
+    well
     """.split()  # noqa: SIM905 - a word list reads better as text
 )
 _DETERMINER = re.compile(r"^(?:the|a|an)\s+", re.IGNORECASE)

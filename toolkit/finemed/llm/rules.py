@@ -1,8 +1,8 @@
 """The embedded backend: deterministic, extractive, free; it needs no model, key or network.
 
 It lets anyone dry-run a configuration on real data, and it is the baseline that a language model is measured against.
-Questions are built from the passage's own terms, answers are its own sentences, scores come from named features. What it
-writes is marked ``extractive`` and is not for training a medical model.
+Questions are built from the passage's own terms, answers are its own sentences, scores come from named features. What
+it writes is marked ``extractive`` and is not for training a medical model.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from finemed.text.segment import sentences
 
 VERSION = 1
 _HARD = frozenset(
-    "mechanism mechanisms differential interpret interpreted distinguish alternatives cause effect connected development "
-    "contraindication interaction pathophysiology outlook urgently resemble findings".split()  # noqa: SIM905
+    """
+    mechanism mechanisms differential interpret interpreted distinguish alternatives cause effect connected development
+    contraindication interaction pathophysiology outlook urgently resemble findings
+    """.split()  # noqa: SIM905 - a word list reads better as text
 )
 
 
@@ -97,14 +99,22 @@ def _judge(inputs: Mapping[str, Any]) -> str:
     covered = len(set(content) & set(passage)) / max(1, len(set(content)))
     deictic = is_deictic(question)
     well_formed = question.rstrip().endswith("?") + (8 <= len(asked) <= 28) + (question[:1].isupper())
-    quality = 2 + 1.5 * well_formed + 2.5 * covered + min(medical, 3) * 0.5 - 3 * deictic - 0.1 * max(0, len(asked) - 24)
+    quality = (
+        2 + 1.5 * well_formed + 2.5 * covered + min(medical, 3) * 0.5 - 3 * deictic - 0.1 * max(0, len(asked) - 24)
+    )
     spread = len(set(passage)) / max(1, len(passage))
     difficulty = (
-        1.0 + 0.6 * min(long_words, 4) + 0.6 * min(medical, 4) + 1.5 * bool(_HARD & set(asked)) + 0.12 * min(density, 20)
+        1.0
+        + 0.6 * min(long_words, 4)
+        + 0.6 * min(medical, 4)
+        + 1.5 * bool(_HARD & set(asked))
+        + 0.12 * min(density, 20)
         + 1.5 * max(0.0, spread - 0.5)
-    )  # fmt: skip
+    )
     relevance = 1 + min(2, medical) + (density >= 2) + (density >= 5) + (covered >= 0.5)
-    facts = f"{medical} medical terms, {long_words} long words, {density:.1f} medical terms per 100 words of the passage"
+    facts = (
+        f"{medical} medical terms, {long_words} long words, {density:.1f} medical terms per 100 words of the passage"
+    )
     return json.dumps(
         {
             "rationale": f"Rules: {facts}, {covered:.0%} of the question's terms are in the passage.",
@@ -141,8 +151,8 @@ def _judge_answer(inputs: Mapping[str, Any]) -> str:
     doses = sum(word in ("mg", "mcg", "ml", "units", "µg") for word in words(answer))
     return json.dumps(
         {
-            "rationale": f"Rules: {grounded:.0%} of the sentences stand in the passage, {covered:.0%} of the question's "
-            f"terms are taken up, {doses} doses are named.",
+            "rationale": f"Rules: {grounded:.0%} of the sentences stand in the passage, {covered:.0%} of the "
+            f"question's terms are taken up, {doses} doses are named.",
             "grounded": _clamp(1 + 9 * grounded, 10),
             "correct": _clamp(2 + 5 * grounded + 3 * covered, 10),
             "complete": _clamp(1 + 5 * covered + 4 * length, 10),

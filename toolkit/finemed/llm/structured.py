@@ -1,8 +1,8 @@
-"""Reads replies: JSON in whatever wrapping a model puts around it, and the two-section reasoning answer.
+r"""Reads replies: JSON in whatever wrapping a model puts around it, and the two-section reasoning answer.
 
 ::
 
-    parse_json('Sure! ```json\\n{"quality": "8", ...}\\n```', JudgementReply)  ->  JudgementReply(quality=8, ...)
+    parse_json('Sure! ```json\n{"quality": "8", ...}\n```', JudgementReply)  ->  JudgementReply(quality=8, ...)
 """
 
 from __future__ import annotations

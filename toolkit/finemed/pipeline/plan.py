@@ -1,7 +1,7 @@
 """The stages of a build in order, and the fingerprints that decide what has to run.
 
-A stage's fingerprint hashes its name, version, settings and the bytes of its input. Changing a setting therefore re-runs
-just the stages that read it, and what follows only where the output really changed.
+A stage's fingerprint hashes its name, version, settings and the bytes of its input. Changing a setting therefore
+re-runs just the stages that read it, and what follows only where the output really changed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ STAGES = (
 
 @dataclass
 class Plan:
-    """Everything that a build needs, made from its configuration; `base` is the folder that relative paths start from."""
+    """Everything that a build needs; `base` is the folder that relative paths of the configuration start from."""
 
     config: BuildConfig
     base: Path
@@ -117,7 +117,12 @@ class Plan:
             JudgeStage(c.judge, self.backend("judge")),
             SelectStage(c.seed),
             DedupStage(
-                "dedup_instructions", c.dedup_instructions, JudgedInstruction, "instruction_id", "instruction", "quality"
+                "dedup_instructions",
+                c.dedup_instructions,
+                JudgedInstruction,
+                "instruction_id",
+                "instruction",
+                "quality",
             ),
             DecontaminateStage(
                 "decontaminate", c.decontaminate, self.benchmarks, JudgedInstruction, "instruction_id", "instruction"
@@ -166,5 +171,3 @@ def stage_number(name: str) -> int:
 def stage_folder(run: Path, name: str) -> Path:
     """Folder of a stage's output."""
     return run / "stages" / f"{STAGES.index(name) + 1:02d}-{name}"
-
-

@@ -71,7 +71,9 @@ def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int) -> d
             f"remove {folder.path} and run the same command again"
         )
     if produced and (ids := pl.concat(produced)).n_unique() != ids.len():
-        raise ReconcileError(f"{contract.name}: {ids.len() - ids.n_unique()} ids came out of two shards; the stage is faulty")
+        raise ReconcileError(
+            f"{contract.name}: {ids.len() - ids.n_unique()} ids came out of two shards; the stage is faulty"
+        )
     return {"rows_in": rows_in, "rows_kept": kept_total, "rows_dropped": dropped_total, "rows_out": out_total}
 
 

@@ -5,8 +5,8 @@
     result = run_build(Plan(config, Path(".")), Path("run"))
     result.manifest["stages"][-1]["counts"]  ->  {"rows_in": 96, "rows_kept": 96, "rows_dropped": 0, "rows_out": 118}
 
-Every finished shard stays; the same command goes on behind it. Nothing of a run depends on when or where it ran, but for
-`session.json` and the order of rows in the journal.
+Every finished shard stays; the same command goes on behind it. Nothing of a run depends on when or where it ran, but
+for `session.json` and the order of rows in the journal.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ def _run_stage(
         }
     )
     seconds = time.monotonic() - started
-    session.stage(contract.name, seconds=round(seconds, 3), rows_per_second=round(counts["rows_in"] / max(seconds, 1e-9), 1))
+    session.stage(
+        contract.name, seconds=round(seconds, 3), rows_per_second=round(counts["rows_in"] / max(seconds, 1e-9), 1)
+    )
     progress.finish(f"{counts['rows_in']} in, {counts['rows_out']} out, {counts['rows_dropped']} dropped")
     return report
 

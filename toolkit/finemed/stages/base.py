@@ -64,17 +64,23 @@ class Outcome:
 class Stage(Protocol):
     """What all kinds have."""
 
-    contract: Contract
+    @property
+    def contract(self) -> Contract:
+        """Names, schemas and ids."""
 
     def settings(self) -> dict[str, Any]:
         """Everything besides the input rows that decides the output, as JSON values."""
 
 
 class MapStage(Stage, Protocol):
+    """A shard in, its outcome out."""
+
     def apply(self, rows: pl.DataFrame) -> Outcome: ...
 
 
 class LlmStage(Stage, Protocol):
+    """Rows become requests, answers become an outcome."""
+
     backend: Backend
     max_reasks: int
 
@@ -87,6 +93,8 @@ class LlmStage(Stage, Protocol):
 
 
 class GlobalStage(Stage, Protocol):
+    """Needs all rows before it can judge one."""
+
     def fit(self, shards: Iterator[pl.DataFrame]) -> Any:
         """Sees all rows once and returns what `apply` needs."""
 

@@ -1,7 +1,7 @@
 """Classify: each passage's place in the department tree.
 
-*Reads* `Passage`. *Writes* `ClassifiedPassage`; `none` is an answer, at both levels. *Drops* `classify_<state>` where the
-backend gave no usable answer, held apart rather than called `none`.
+*Reads* `Passage`. *Writes* `ClassifiedPassage`; `none` is an answer, at both levels. *Drops* `classify_<state>` where
+the backend gave no usable answer, held apart rather than called `none`.
 *Reference*: FineMed (arXiv 2501.09213), section 3.2 and figure 2; the tree is `schemas/taxonomy.yaml`.
 """
 
@@ -42,7 +42,10 @@ class ClassifyStage(Caller):
     def parse(self, request: Request, text: str) -> ClassificationReply:
         """A label that is not in the tree, or a sub-department of another department, is not an answer."""
         reply = parse_json(text, ClassificationReply)
-        labels = {department.label: {child.label for child in department.children} for department in self._taxonomy.departments}
+        labels = {
+            department.label: {child.label for child in department.children}
+            for department in self._taxonomy.departments
+        }
         if reply.department == NONE_LABEL:
             return reply.model_copy(update={"subdepartment": NONE_LABEL})
         if reply.department not in labels:

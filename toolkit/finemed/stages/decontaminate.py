@@ -14,6 +14,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ class BenchmarkIndex:
     def _fill(self, parts: list[tuple[str, str, list[str]]]) -> None:
         size = self.config.ngram_size
         frequency: Counter[int] = Counter()
-        for grams in {tuple(shingles(tokens, size).tolist()) for _, part, tokens in parts if part == "stem"}:
-            frequency.update(grams)
+        for stem in {tuple(shingles(tokens, size).tolist()) for _, part, tokens in parts if part == "stem"}:
+            frequency.update(stem)
         by_gram: defaultdict[int, list[int]] = defaultdict(list)
         for item, part, tokens in parts:
             if len(tokens) < MIN_TEXT_WORDS:
@@ -98,7 +99,7 @@ class BenchmarkIndex:
         """The benchmark text that overlaps most with `text`, as (item, description), or None."""
         tokens = words(text)
         best: tuple[float, str, str] | None = None
-        for width in sorted({entry for entry in (*range(MIN_TEXT_WORDS, self.config.ngram_size), self.config.ngram_size)}):
+        for width in sorted({*range(MIN_TEXT_WORDS, self.config.ngram_size), self.config.ngram_size}):
             if len(tokens) < width:
                 continue
             grams = ngram_hashes(tokens, width)
@@ -124,7 +125,7 @@ class BenchmarkIndex:
 
 def _longest_run(positions: list[int]) -> int:
     longest = current = 1
-    for before, after in zip(positions, positions[1:], strict=False):
+    for before, after in pairwise(positions):
         current = current + 1 if after == before + 1 else 1
         longest = max(longest, current)
     return longest
@@ -134,7 +135,9 @@ def _read_items(path: Path) -> list[tuple[str, str, str, list[str]]]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name}: cannot be read as a benchmark ({error}); check `decontaminate.benchmarks`") from None
+        raise InputError(
+            f"{path.name}: cannot be read as a benchmark ({error}); check `decontaminate.benchmarks`"
+        ) from None
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():

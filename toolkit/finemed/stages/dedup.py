@@ -48,9 +48,7 @@ class Sketch:
     bands: tuple[int, ...]
 
 
-def sketch_rows(
-    rows: Iterable[tuple[str, str, int]], *, ngram_size: int, hasher: MinHasher
-) -> Iterator[Sketch]:
+def sketch_rows(rows: Iterable[tuple[str, str, int]], *, ngram_size: int, hasher: MinHasher) -> Iterator[Sketch]:
     """Sketches of (id, text, quality); a text without words has no bands, so it is equal to nothing."""
     for row_id, text, quality in rows:
         grams = shingles(words(text), ngram_size)
@@ -88,7 +86,9 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
 class DedupStage:
     """Global stage over any rows with an id and a text column."""
 
-    def __init__(self, name: str, config: DedupConfig, row: type[Row], key: str, text: str, quality: str | None) -> None:
+    def __init__(
+        self, name: str, config: DedupConfig, row: type[Row], key: str, text: str, quality: str | None
+    ) -> None:
         self.contract = Contract.one_to_one(name, 1, row, row, key)
         self._config = config
         self._text = text

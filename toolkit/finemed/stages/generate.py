@@ -13,7 +13,15 @@ import polars as pl
 
 from finemed.config import GenerateConfig
 from finemed.llm.base import Backend, Request
-from finemed.records import OTHER_TASK, TASK_TYPES, ClassifiedPassage, Instruction, QuestionsReply, content_id, frame_schema
+from finemed.records import (
+    OTHER_TASK,
+    TASK_TYPES,
+    ClassifiedPassage,
+    Instruction,
+    QuestionsReply,
+    content_id,
+    frame_schema,
+)
 from finemed.stages.base import Answers, Contract, Drops, Outcome, build
 from finemed.stages.calls import Caller
 

@@ -1,7 +1,7 @@
 """Ingest: raw records to passages.
 
-*Reads* raw records (`store.readers.RAW_SCHEMA`). *Writes* `Passage`, one or more per record. *Drops* every record with a
-fault under the fault's code (`not_json`, `missing_column`, `empty_text`, `repeated_record`, ...).
+*Reads* raw records (`store.readers.RAW_SCHEMA`). *Writes* `Passage`, one or more per record. *Drops* every record
+with a fault under the fault's code (`not_json`, `missing_column`, `empty_text`, `repeated_record`, ...).
 *Reference*: FineMed (arXiv 2501.09213), section 3.1, starts from ready passages; cutting documents is ours.
 """
 

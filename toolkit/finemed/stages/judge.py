@@ -1,7 +1,7 @@
 """Judge: quality, complexity and relevance of every question.
 
-*Reads* `Instruction`. *Writes* `JudgedInstruction`. *Drops* `judge_failed`: a question without a usable judgement is held
-apart and never scored; the detail says whether the reply was unparsable, cut off, refused or an error.
+*Reads* `Instruction`. *Writes* `JudgedInstruction`. *Drops* `judge_failed`: a question without a usable judgement is
+held apart and never scored; the detail says whether the reply was unparsable, cut off, refused or an error.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1: quality and difficulty 1-10, relevance 1-6, case details yes/no.
 """
 

@@ -1,7 +1,7 @@
 """Judge of the answers: grounded, correct, complete, safe.
 
-*Reads* `Response`. *Writes* `JudgedResponse`. *Drops* `judge_failed`: an answer without a usable judgement is held apart and
-never scored.
+*Reads* `Response`. *Writes* `JudgedResponse`. *Drops* `judge_failed`: an answer without a usable judgement is held
+apart and never scored.
 *Reference*: stands where FineMed (arXiv 2501.09213) uses a reward model; a rubric says why an answer lost.
 """
 
@@ -28,7 +28,9 @@ class JudgeAnswersStage(Caller):
         super().__init__(config, backend, "judge_answer")
 
     def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
-        for row_id, text, instruction, response in rows.select("response_id", "text", "instruction", "response").iter_rows():
+        for row_id, text, instruction, response in rows.select(
+            "response_id", "text", "instruction", "response"
+        ).iter_rows():
             inputs = {"text": text, "instruction": instruction, "response": response}
             yield self.request(row_id, inputs, AnswerJudgementReply)
 
@@ -40,7 +42,12 @@ class JudgeAnswersStage(Caller):
                 drops.add(row["response_id"], JUDGE_FAILED, f"{answer.state}: {answer.detail}")
                 continue
             reply: AnswerJudgementReply = answer.value
-            scores = {"grounded": reply.grounded, "correct": reply.correct, "complete": reply.complete, "safe": reply.safe}
+            scores = {
+                "grounded": reply.grounded,
+                "correct": reply.correct,
+                "complete": reply.complete,
+                "safe": reply.safe,
+            }
             kept.append(
                 {
                     **row,

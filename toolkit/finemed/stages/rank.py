@@ -1,7 +1,7 @@
 """Rank: the better ordinary answer of each question, beside its long answer where it needs one.
 
-*Reads* `JudgedResponse`. *Writes* `Sample`, one per question. *Drops* `lower_ranked`, `below_min_score`, and the answers of
-complex questions that lost their counterpart on the way: `no_reasoning_answer`, `no_ordinary_answer`.
+*Reads* `JudgedResponse`. *Writes* `Sample`, one per question. *Drops* `lower_ranked`, `below_min_score`, and the
+answers of complex questions that lost their counterpart on the way: `no_reasoning_answer`, `no_ordinary_answer`.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1: a reward model keeps the better of two answers.
 """
 
@@ -23,7 +23,13 @@ class RankStage:
 
     config: RankConfig
     contract: Contract = Contract(
-        "rank", 1, frame_schema(JudgedResponse), Sample, "response_id", "instruction_id", ("response_id", "reasoning_id")
+        "rank",
+        1,
+        frame_schema(JudgedResponse),
+        Sample,
+        "response_id",
+        "instruction_id",
+        ("response_id", "reasoning_id"),
     )
 
     def settings(self) -> dict[str, Any]:
@@ -45,7 +51,9 @@ def rank(rows: pl.DataFrame, config: RankConfig) -> Outcome:
             answers.append(row)
     kept = []
     for answers in groups.values():
-        ordinary = sorted((a for a in answers if a["kind"] == "ordinary"), key=lambda a: (-a["response_score"], a["response_id"]))
+        ordinary = sorted(
+            (a for a in answers if a["kind"] == "ordinary"), key=lambda a: (-a["response_score"], a["response_id"])
+        )
         long = next((answer for answer in answers if answer["kind"] == "reasoning"), None)
         wants_long = any(answer["route"] == "complex" for answer in answers)
         if not ordinary or (wants_long and long is None):

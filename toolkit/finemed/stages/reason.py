@@ -1,8 +1,9 @@
 """Reason: the long answer with Thought and Summarization, for complex questions only.
 
-*Reads* `RoutedInstruction`. *Writes* `ReasonedInstruction`; common questions pass untouched. *Drops* complex questions whose long
-answer is unusable: `reason_unparsable` (a section is missing, empty or out of order), `reason_truncated`,
-`reason_refused`, `reason_error`. It runs before the ordinary answers, so that those are not paid for in vain.
+*Reads* `RoutedInstruction`. *Writes* `ReasonedInstruction`; common questions pass untouched. *Drops* complex
+questions whose long answer is unusable: `reason_unparsable` (a section is missing, empty or out of order),
+`reason_truncated`, `reason_refused`, `reason_error`. It runs before the ordinary answers, so that those are not paid
+for in vain.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1: a reasoning model answers the complex questions.
 """
 
@@ -30,7 +31,9 @@ class ReasonStage(Caller):
 
     def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
         hard = rows.filter(pl.col("route") == "complex")
-        for row_id, title, text, instruction in hard.select("instruction_id", "title", "text", "instruction").iter_rows():
+        for row_id, title, text, instruction in hard.select(
+            "instruction_id", "title", "text", "instruction"
+        ).iter_rows():
             yield self.request(row_id, {"title": title, "text": text, "instruction": instruction})
 
     def parse(self, request: Request, text: str) -> str:

@@ -1,7 +1,7 @@
 """Respond: two ordinary answers in different styles, beside the long one where there is one.
 
-*Reads* `ReasonedInstruction`. *Writes* `Response`: one row per answer. *Drops* a question without a single usable ordinary
-answer under `respond_<state>` of its first answer; a question with one keeps it.
+*Reads* `ReasonedInstruction`. *Writes* `Response`: one row per answer. *Drops* a question without a single usable
+ordinary answer under `respond_<state>` of its first answer; a question with one keeps it.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1: two answers of which the better is kept.
 """
 
@@ -32,7 +32,9 @@ class RespondStage(Caller):
         super().__init__(config, backend, "respond")
 
     def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
-        for row_id, title, text, instruction in rows.select("instruction_id", "title", "text", "instruction").iter_rows():
+        for row_id, title, text, instruction in rows.select(
+            "instruction_id", "title", "text", "instruction"
+        ).iter_rows():
             for style in STYLES:
                 inputs = {"title": title, "text": text, "instruction": instruction, "style": style}
                 yield self.request(row_id, inputs, label=style)
@@ -48,7 +50,11 @@ class RespondStage(Caller):
                 drops.add(row_id, f"respond_{first.state}", first.detail)
                 continue
             for style, text in usable.items():
-                kept.append(self._row(row, "ordinary", style, text, self.backend.name, self.prompt.label, self.backend.extractive))
+                kept.append(
+                    self._row(
+                        row, "ordinary", style, text, self.backend.name, self.prompt.label, self.backend.extractive
+                    )
+                )
             if row["reasoning"] is not None:
                 written = (row["reasoning_model"], row["reasoning_prompt"], row["reasoning_extractive"])
                 kept.append(self._row(row, "reasoning", "reasoning", row["reasoning"], *written))

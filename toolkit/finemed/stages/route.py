@@ -1,9 +1,9 @@
 """Route: which questions get a long reasoning answer.
 
-*Reads* `JudgedInstruction`. *Writes* `RoutedInstruction`. *Drops* nothing; a build that could not fill its pools fails here,
-before an answer is paid for.
-*Reference*: FineMed (arXiv 2501.09213), section 3.1: complexity above 8 is complex. That left 422 of 169,701 questions, so a
-share of the hardest can be asked for instead.
+*Reads* `JudgedInstruction`. *Writes* `RoutedInstruction`. *Drops* nothing; a build that could not fill its pools
+fails here, before an answer is paid for.
+*Reference*: FineMed (arXiv 2501.09213), section 3.1: complexity above 8 is complex. That left 422 of 169,701
+questions, so a share of the hardest can be asked for instead.
 """
 
 from __future__ import annotations
@@ -63,11 +63,14 @@ class RouteStage:
 def check_pools(common: int, hard: int, pools: SplitConfig) -> None:
     """Refuses a build whose pools cannot be filled from so many common and complex questions."""
     least = pools.min_rows
-    need = {"sft": least.get("sft", 0), "complex": max(least.get("dpo", 0), least.get("sft_reasoning", 0)) + least.get("ttt", 0)}
+    need = {
+        "sft": least.get("sft", 0),
+        "complex": max(least.get("dpo", 0), least.get("sft_reasoning", 0)) + least.get("ttt", 0),
+    }
     if hard < need["complex"]:
         raise PoolError(
-            f"route: {hard} complex questions, but `split.min_rows` wants {need['complex']} for dpo, sft_reasoning and ttt; "
-            "lower `route.complexity_above`, set `route.top_share`, add text, or lower `split.min_rows`"
+            f"route: {hard} complex questions, but `split.min_rows` wants {need['complex']} for dpo, sft_reasoning "
+            "and ttt; lower `route.complexity_above`, set `route.top_share`, add text, or lower `split.min_rows`"
         )
     if common < need["sft"]:
         raise PoolError(

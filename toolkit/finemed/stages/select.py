@@ -1,14 +1,15 @@
 """Select: one question per passage, or none, by the published rule.
 
-*Reads* and *writes* `JudgedInstruction`. *Drops* `mentions_details` (leans on details of the passage) and `not_selected`
-(lost against the passage's other question; the detail names the winner and what decided).
-*Reference*: FineMed (arXiv 2501.09213), section 3.1, and its released selection: a question that mentions specific details
-loses; two such, none is taken; then the higher quality + difficulty + relevance, then quality + difficulty, then quality,
-then a coin (here: a hash of the seed and the passage's id, so equal inputs give equal outcomes).
+*Reads* and *writes* `JudgedInstruction`. *Drops* `mentions_details` (leans on details of the passage) and
+`not_selected` (lost against the passage's other question; the detail names the winner and what decided).
+*Reference*: FineMed (arXiv 2501.09213), section 3.1, and its released selection: a question that mentions specific
+details loses; two such, none is taken; then the higher quality + difficulty + relevance, then quality + difficulty,
+then quality, then a coin (here: a hash of the seed and the passage's id, so equal inputs give equal outcomes).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,10 @@ def select(rows: pl.DataFrame, seed: int) -> Outcome:
         able = []
         for question in questions:
             if question["mentions_details"]:
-                reasons[question["instruction_id"]] = ("mentions_details", "leans on details that its reader cannot see")
+                reasons[question["instruction_id"]] = (
+                    "mentions_details",
+                    "leans on details that its reader cannot see",
+                )
             else:
                 able.append(question)
         while len(able) > 1:
@@ -57,10 +61,10 @@ def _compare(
     first: dict[str, Any], second: dict[str, Any], seed: int, passage_id: str
 ) -> tuple[dict[str, Any], dict[str, Any], str]:
     """(loser, winner, what decided)."""
-    keys = {
-        "quality + complexity + relevance": lambda row: row["quality"] + row["complexity"] + row["relevance"],
-        "quality + complexity": lambda row: row["quality"] + row["complexity"],
-        "quality": lambda row: row["quality"],
+    keys: dict[str, Callable[[dict[str, Any]], int]] = {
+        "quality + complexity + relevance": lambda row: int(row["quality"] + row["complexity"] + row["relevance"]),
+        "quality + complexity": lambda row: int(row["quality"] + row["complexity"]),
+        "quality": lambda row: int(row["quality"]),
     }
     for name, key in keys.items():
         left, right = key(first), key(second)

@@ -118,20 +118,29 @@ def assign(samples: list[tuple[str, str, bool]], config: SplitConfig, seed: int)
     ttt = _take(pure, hard, round(config.ttt_share * sum(hard.values())))
     split: dict[str, str] = {}
     mixed = [name for name in order if name in hard and name not in ttt]
-    for group, weight in ((sorted(ttt, key=order.index), hard), (mixed, hard), ([n for n in order if n not in hard], common)):
+    for group, weight in (
+        (sorted(ttt, key=order.index), hard),
+        (mixed, hard),
+        ([n for n in order if n not in hard], common),
+    ):
         split.update(_splits(group, weight, config))
     kept = sum(hard[name] for name in mixed)
     counts = {"sft": sum(common.values()), "sft_reasoning": kept, "dpo": kept, "ttt": sum(hard[name] for name in ttt)}
     for pool, least in sorted(config.min_rows.items()):
         if counts[pool] < least:
-            raise PoolError(f"split: {pool} has {counts[pool]} rows, `split.min_rows.{pool}` wants {least}; {_REMEDY[pool]}")
+            raise PoolError(
+                f"split: {pool} has {counts[pool]} rows, `split.min_rows.{pool}` wants {least}; {_REMEDY[pool]}"
+            )
     return Assignment(component, split, frozenset(ttt), counts)
 
 
+_MORE_COMPLEX = (
+    "raise `route.top_share` (or lower `route.complexity_above`), lower `split.ttt_share`, or lower the minimum"
+)
 _REMEDY = {
     "sft": "add text, lower `route.top_share`, or lower the minimum",
-    "sft_reasoning": "raise `route.top_share` (or lower `route.complexity_above`), lower `split.ttt_share`, or lower the minimum",
-    "dpo": "raise `route.top_share` (or lower `route.complexity_above`), lower `split.ttt_share`, or lower the minimum",
+    "sft_reasoning": _MORE_COMPLEX,
+    "dpo": _MORE_COMPLEX,
     "ttt": "raise `split.ttt_share` or `route.top_share` (or lower `route.complexity_above`), or lower the minimum",
 }
 

@@ -60,7 +60,10 @@ def read_json(path: Path) -> Any:
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """Puts a finished folder in the place of an old one; a kill between the two renames leaves no target, never half."""
+    """Puts a finished folder in the place of an old one.
+
+    A kill between the two renames leaves no target, never half of one.
+    """
     old = target.with_name(target.name + ".old" + TEMPORARY)
     if target.exists():
         if old.exists():

@@ -38,7 +38,9 @@ class Journal:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(_TABLE)
         except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path}: not a usable journal ({error}); move it aside, it may still be repaired") from None
+            raise StoreError(
+                f"{path}: not a usable journal ({error}); move it aside, it may still be repaired"
+            ) from None
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The stored reply, or None."""

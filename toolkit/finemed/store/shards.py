@@ -116,6 +116,7 @@ class ShardFolder:
             path = self.path / name
             if not path.exists() or file_hash(path) != expected:
                 raise StoreError(
-                    f"{path}: missing or changed since it was written; remove {self.path} and run the same command again"
+                    f"{path}: missing or changed since it was written; "
+                    f"remove {self.path} and run the same command again"
                 )
         return done

@@ -25,24 +25,27 @@ _AFFIX = re.compile(
 )
 _TERMS = frozenset(
     """
-    patient patients disease diseases disorder disorders syndrome syndromes symptom symptoms diagnosis diagnosed diagnostic
-    treatment treatments therapy medication medications medicine medicines medical clinical clinician clinicians nurse nurses
-    nursing doctor doctors physician physicians surgeon surgeons surgery surgical hospital hospitals dose doses dosage drug drugs
-    infection infections infected bacteria bacterial virus viral viruses vaccine vaccines vaccination immune immunity antibody
-    antibodies antibiotic antibiotics blood heart cardiac lung lungs liver kidney kidneys renal brain nerve nerves muscle muscles
-    bone bones skin stomach intestine intestinal bowel colon bladder urine urinary artery arteries vein veins vascular tissue
-    tissues cell cells tumor tumors tumour cancer cancers malignant benign pain fever cough nausea vomiting diarrhea swelling
-    bleeding inflammation inflammatory chronic acute severe pregnancy pregnant birth fetal infant infants newborn children pediatric
-    insulin glucose diabetes diabetic hypertension hypotension stroke seizure seizures asthma pneumonia hormone hormones thyroid
-    gland glands gene genes genetic mutation mutations chromosome inherited hereditary congenital enzyme enzymes protein proteins
-    vitamin vitamins nutrition nutrient nutrients dietary diet obesity overweight calories fiber cholesterol lipid lipids sodium
-    potassium calcium iron metabolism metabolic symptomatic asymptomatic prognosis complication complications risk mortality
-    morbidity incidence prevalence epidemiology screening prevention preventive health healthcare care clinic diagnostics biopsy
-    mri ct ultrasound x-ray radiograph scan test tests laboratory serum plasma adverse toxicity overdose tablet tablets oral
-    intravenous injection injections topical anesthesia wound wounds fracture fractures joint joints spine spinal eye eyes vision
-    retina cornea ear ears hearing nose throat tooth teeth dental gum gums rash lesion lesions ulcer ulcers allergy allergic
-    allergies hiv aids tuberculosis influenza measles hepatitis malaria sepsis exposure outbreak outbreaks cases disability
-    rehabilitation physiotherapy exercise smoking tobacco alcohol mental depression anxiety cognitive dementia contraception
+    patient patients disease diseases disorder disorders syndrome syndromes symptom symptoms diagnosis diagnosed
+    diagnostic treatment treatments therapy medication medications medicine medicines medical clinical clinician
+    clinicians nurse nurses nursing doctor doctors physician physicians surgeon surgeons surgery surgical hospital
+    hospitals dose doses dosage drug drugs infection infections infected bacteria bacterial virus viral viruses
+    vaccine vaccines vaccination immune immunity antibody antibodies antibiotic antibiotics blood heart cardiac lung
+    lungs liver kidney kidneys renal brain nerve nerves muscle muscles bone bones skin stomach intestine intestinal
+    bowel colon bladder urine urinary artery arteries vein veins vascular tissue tissues cell cells tumor tumors
+    tumour cancer cancers malignant benign pain fever cough nausea vomiting diarrhea swelling bleeding inflammation
+    inflammatory chronic acute severe pregnancy pregnant birth fetal infant infants newborn children pediatric insulin
+    glucose diabetes diabetic hypertension hypotension stroke seizure seizures asthma pneumonia hormone hormones
+    thyroid gland glands gene genes genetic mutation mutations chromosome inherited hereditary congenital enzyme
+    enzymes protein proteins vitamin vitamins nutrition nutrient nutrients dietary diet obesity overweight calories
+    fiber cholesterol lipid lipids sodium potassium calcium iron metabolism metabolic symptomatic asymptomatic
+    prognosis complication complications risk mortality morbidity incidence prevalence epidemiology screening
+    prevention preventive health healthcare care clinic diagnostics biopsy mri ct ultrasound x-ray radiograph scan
+    test tests laboratory serum plasma adverse toxicity overdose tablet tablets oral intravenous injection injections
+    topical anesthesia wound wounds fracture fractures joint joints spine spinal eye eyes vision retina cornea ear
+    ears hearing nose throat tooth teeth dental gum gums rash lesion lesions ulcer ulcers allergy allergic allergies
+    hiv aids tuberculosis influenza measles hepatitis malaria sepsis exposure outbreak outbreaks cases disability
+    rehabilitation physiotherapy exercise smoking tobacco alcohol mental depression anxiety cognitive dementia
+    contraception
     """.split()  # noqa: SIM905 - a word list reads better as text
 )
 

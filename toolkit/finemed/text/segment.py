@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 
 # A sentence ends at ., ! or ? (and closing quotes or brackets) before a blank and something that can open a sentence.
-_END = re.compile(r"(?:[.!?]+[\"')\]\u201d\u2019]*(?=\s+[\"'(\[\u201c\u2018]?[A-Z0-9\u00c0-\u00de\u00bf\u00a1])|[\u3002\uff01\uff1f]+|\n\s*\n)")
+_END = re.compile(
+    r"(?:[.!?]+[\"')\]\u201d\u2019]*(?=\s+[\"'(\[\u201c\u2018]?[A-Z0-9\u00c0-\u00de\u00bf\u00a1])|[\u3002\uff01\uff1f]+|\n\s*\n)"
+)
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|vs|etc|e\.g|i\.e|cf|Fig|Figs|No|Nos|approx|al|Inc|Jr|Sr|Vol|pp|ca|U\.S|Ph\.D|M\.D)|\b[A-Z])\.$"
 )
@@ -22,7 +24,9 @@ def sentences(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     start = 0
     for match in _END.finditer(text):
-        if match.group().startswith(".") and _ABBREVIATION.search(text, max(start, match.start() - 8), match.start() + 1):
+        if match.group().startswith(".") and _ABBREVIATION.search(
+            text, max(start, match.start() - 8), match.start() + 1
+        ):
             continue
         _append(spans, text, start, match.end())
         start = match.end()

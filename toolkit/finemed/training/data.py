@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from finemed.errors import TrainingError
+from finemed.training.libraries import quiet_libraries
 
 Message = dict[str, str]
 IGNORED = -100
@@ -74,7 +75,7 @@ def load_pool(release: str, name: str, split: str = "train", *, at_least: int = 
     """
     import datasets
 
-    datasets.disable_progress_bars()
+    quiet_libraries()
     try:
         rows: Any = datasets.load_dataset(release, name, split=split)
     except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:

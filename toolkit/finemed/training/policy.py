@@ -22,12 +22,12 @@ and would undo SFT.
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finemed.errors import MissingExtraError, TrainingError
+from finemed.errors import TrainingError
+from finemed.training.libraries import quiet_libraries
 from finemed.training.recipe import TINY, DpoRecipe, LoraSettings, Recipe, SftRecipe, TttRecipe
 from finemed.training.tiny import make_tiny
 
@@ -46,17 +46,6 @@ class Start:
     reference_model: Any | None
     reference: str
     """Says in words what DPO measures against."""
-
-
-def require_training() -> None:
-    """Refuse early when the ``train`` extra is not installed.
-
-    Raises:
-        MissingExtraError: one of its packages is missing.
-    """
-    packages = ("torch", "transformers", "trl", "peft", "datasets")
-    if any(importlib.util.find_spec(package) is None for package in packages):
-        raise MissingExtraError("training", "train")
 
 
 def is_adapter(model: str) -> bool:
@@ -112,9 +101,8 @@ def load_weights(model: str) -> Any:
     """
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()
+    quiet_libraries()
     if is_adapter(model):
         return _load_adapter(model, trainable=False).merge_and_unload()
     try:
@@ -147,11 +135,19 @@ def load_start(recipe: SftRecipe | DpoRecipe) -> Start:
 
 
 def load_for_answers(recipe: TttRecipe) -> tuple[Any, Any]:
-    """Model (float32, an adapter merged, in eval mode) and tokenizer to answer with."""
+    """Model (float32, an adapter merged, in eval mode) and tokenizer to answer with.
+
+    Raises:
+        TrainingError: they cannot be loaded.
+    """
+    import torch
+
     if recipe.model == TINY:
         raise TrainingError("`model` is `tiny`, which knows nothing; name the folder that SFT or DPO wrote")
-    tokenizer = load_tokenizer(recipe, recipe.model)
-    return load_weights(recipe.model).eval(), tokenizer
+    device = recipe.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return load_weights(recipe.model).to(device).eval(), load_tokenizer(recipe, recipe.model)
 
 
 def drop_reference(model: Any) -> bool:

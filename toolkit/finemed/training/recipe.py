@@ -115,6 +115,7 @@ class TttRecipe(Recipe):
     learning_rate: Annotated[float, Field(gt=0)]
     lora: LoraSettings = LoraSettings()
     max_new_tokens: Annotated[int, Field(ge=1)] = 512
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 R = TypeVar("R", bound=Recipe)

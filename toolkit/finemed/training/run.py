@@ -23,7 +23,7 @@ from typing import Any
 import finemed
 from finemed.assets import asset
 from finemed.errors import ConfigError, TrainingError
-from finemed.training.policy import require_training
+from finemed.training.libraries import require_training
 from finemed.training.recipe import DpoRecipe, SftRecipe, load_recipe
 
 STAGES = ("sft", "dpo")

@@ -14,17 +14,14 @@ import hashlib
 import json
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from finemed import __version__
 from finemed.errors import TrainingError
 from finemed.training.data import Counts
+from finemed.training.libraries import library_versions
 from finemed.training.policy import drop_reference
 from finemed.training.recipe import DpoRecipe, SftRecipe
-
-LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets")
 
 
 def sft_arguments(recipe: SftRecipe) -> Any:
@@ -91,7 +88,7 @@ def run_trainer(trainer: Any, recipe: SftRecipe | DpoRecipe, counts: Counts, ref
     metrics = _metrics(trainer, recipe.kind, counts)
     drop_reference(trainer.model)
     trainer.save_model(str(recipe.output_dir))
-    (recipe.output_dir / "training_args.bin").unlink(missing_ok=True)
+    _tidy(recipe.output_dir)
     _write(recipe.output_dir / "provenance.json", provenance(recipe, reference, seconds))
     _write(recipe.output_dir / "metrics.json", metrics)
     print(summary(metrics), file=sys.stderr, flush=True)
@@ -128,7 +125,7 @@ def provenance(recipe: SftRecipe | DpoRecipe, reference: str | None, seconds: fl
         "recipe": recipe.model_dump(mode="json"),
         "reference": reference,
         "seed": recipe.seed,
-        "versions": {"finemed": __version__} | {name: version(name) for name in LIBRARIES},
+        "versions": library_versions(),
         "seconds": round(seconds, 3),
     }
 
@@ -159,6 +156,21 @@ def _talk(stage: str) -> Any:
                 print(line, file=sys.stderr, flush=True)
 
     return Talk()
+
+
+def _tidy(folder: Path) -> None:
+    """Take out the trainer's pickle and peft's unfilled model card; put the adapter's target modules in order.
+
+    peft writes a set in whatever order the process has it, so that equal trainings would differ in that one file.
+    """
+    for name in ("training_args.bin", "README.md"):
+        (folder / name).unlink(missing_ok=True)
+    adapter = folder / "adapter_config.json"
+    if adapter.is_file():
+        config = json.loads(adapter.read_text("utf-8"))
+        if isinstance(config.get("target_modules"), list):
+            config["target_modules"].sort()
+        _write(adapter, config)
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:

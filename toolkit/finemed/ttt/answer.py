@@ -21,7 +21,8 @@ from typing import Any
 from finemed.assets import asset
 from finemed.errors import TrainingError
 from finemed.training.data import encode_answer, load_pool
-from finemed.training.policy import load_for_answers, require_training
+from finemed.training.libraries import require_training
+from finemed.training.policy import load_for_answers
 from finemed.training.recipe import TttRecipe, load_recipe
 from finemed.ttt.adapt import adapted, state_hash
 from finemed.ttt.index import Index, Neighbour, make_embedder, samples_of
