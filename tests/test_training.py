@@ -282,6 +282,22 @@ def test_a_pool_that_is_missing_or_small_is_named(
         data.load_pool(str(release), pool, split, at_least=at_least)
 
 
+def test_a_rebuilt_release_and_another_of_the_same_name_give_their_own_rows(tmp_path: Path) -> None:
+    one, two = (
+        write_release(tmp_path / "a" / "release"),
+        write_release(tmp_path / "b" / "release", {"gout": "it hurts"}),
+    )
+    assert [len(data.load_pool(str(folder), "sft")) for folder in (one, two)] == [8, 1]
+    file = one / "data" / "sft" / "train.parquet"
+    pl.read_parquet(file).head(3).write_parquet(file)
+    assert len(data.load_pool(str(one), "sft")) == 3
+
+
+def test_a_pool_without_the_needed_columns_is_refused(release: Path) -> None:
+    with pytest.raises(TrainingError, match="the pool `dpo` has no column completion; it has id, prompt, chosen"):
+        data.load_pool(str(release), "dpo", columns=("prompt", "completion"))
+
+
 # ------------------------------------------------------------------------------------------------------------ training
 
 
@@ -332,6 +348,9 @@ def test_a_finished_output_folder_is_not_trained_into_again(release: Path, sft_o
         f"output_dir={sft_out}",
     ]
     assert script("sft").main(arguments) == 1
+    recipe = RECIPES / "sft" / "cpu-tiny.yaml"
+    with pytest.raises(TrainingError, match="holds a finished training already"):
+        train_release(release, sft_out.parent, sft_recipe=recipe, stages=["sft"])
 
 
 def test_dpo_measures_against_the_sft_policy_and_saves_no_reference(

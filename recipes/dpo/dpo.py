@@ -26,7 +26,7 @@ def build(recipe: DpoRecipe) -> tuple[Any, Counts, str]:
     from trl import DPOTrainer
 
     start = load_start(recipe)
-    pool = load_pool(recipe.release, recipe.pool, "train")
+    pool = load_pool(recipe.release, recipe.pool, "train", columns=("prompt", "chosen", "rejected"))
     rows, counts = count_pairs(pool, start.tokenizer, recipe.max_length, recipe.pool)
     trainer = DPOTrainer(
         model=start.model,

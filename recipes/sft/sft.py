@@ -26,7 +26,7 @@ def build(recipe: SftRecipe) -> tuple[Any, Counts]:
     from trl import SFTTrainer
 
     start = load_start(recipe)
-    pool = load_pool(recipe.release, recipe.pool, "train")
+    pool = load_pool(recipe.release, recipe.pool, "train", columns=("prompt", "completion"))
     rows, counts = encode_pool(pool, start.tokenizer, recipe.max_length, recipe.pool)
     trainer = SFTTrainer(
         model=start.model,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from finemed.errors import TrainingError
@@ -61,23 +62,31 @@ class Counts:
         return asdict(self)
 
 
-def load_pool(release: str, name: str, split: str = "train", *, at_least: int = 1) -> Any:
+def load_pool(release: str, name: str, split: str = "train", *, columns: Sequence[str] = (), at_least: int = 1) -> Any:
     """One split of one pool, as a ``datasets.Dataset``.
+
+    A folder's Parquet files are read directly. ``datasets.load_dataset`` (5.2) keys its cache by the folder's last name
+    and the README's ``configs``, not by path or content: it returns the old rows after a rebuild, and the rows of any
+    other folder called ``release``.
 
     Args:
         release: folder of a release, or a dataset id on the Hub.
         name: the pool (``sft``, ``sft_reasoning``, ``dpo``, ``ttt``) or a view (``sft_surgery``).
         split: ``train``, ``validation`` or ``test``.
+        columns: those that the caller needs; the others are left behind. None named: all.
         at_least: rows that the caller needs.
 
     Raises:
-        TrainingError: there is no such release, pool or split, or it has too few rows.
+        TrainingError: there is no such release, pool or split, or it has too few rows or columns.
     """
     import datasets
 
     quiet_libraries()
     try:
-        rows: Any = datasets.load_dataset(release, name, split=split)
+        if Path(release).is_dir():
+            rows = _read_local(release, name, split)
+        else:
+            rows = datasets.load_dataset(release, name, split=split)
     except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
         fact = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TrainingError(
@@ -89,7 +98,29 @@ def load_pool(release: str, name: str, split: str = "train", *, at_least: int = 
             f"{release}: the split `{split}` of the pool `{name}` has {len(rows)} rows, {at_least} are needed; "
             "build a release from more text, or lower the threshold that fills this pool"
         )
-    return rows
+    missing = [column for column in columns if column not in rows.column_names]
+    if missing:
+        raise TrainingError(
+            f"{release}: the pool `{name}` has no column {', '.join(missing)}; it has {', '.join(rows.column_names)}: "
+            "name another pool in the recipe"
+        )
+    return rows.select_columns(list(columns)) if columns else rows
+
+
+def _read_local(release: str, name: str, split: str) -> Any:
+    """The files that the README names for this pool and split, as a dataset in memory.
+
+    Raises:
+        ValueError: there is no such pool or split.
+        OSError: a file cannot be read.
+    """
+    import datasets
+    import pyarrow.parquet as pq
+
+    files = datasets.load_dataset_builder(release, name).config.data_files
+    if split not in files:
+        raise ValueError(f"it has only {', '.join(str(each) for each in files)}")
+    return datasets.Dataset(pq.read_table([str(file) for file in files[split]]))
 
 
 def encode_answer(tokenizer: Any, prompt: Sequence[Message], answer: Sequence[Message], max_length: int) -> Encoded:
@@ -186,7 +217,7 @@ def count_pairs(rows: Any, tokenizer: Any, max_length: int, pool: str) -> tuple[
         supervised_tokens=sum(side.supervised for index in keep for side in sides[index]),
         longest=max(lengths),
     )
-    return rows.select(keep).select_columns(["prompt", "chosen", "rejected"]), counts
+    return rows.select(keep), counts
 
 
 def _refuse_all_cut(pool: str, whole: int, rows: int, max_length: int, shortest: int) -> None:

@@ -71,11 +71,14 @@ def load_tokenizer(recipe: Recipe, model: str) -> Any:
     """The tokenizer of `model`, with the recipe's chat template if it names one.
 
     Raises:
-        TrainingError: neither brings a chat template.
+        TrainingError: it cannot be loaded, or neither brings a chat template.
     """
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(model, "a tokenizer", error) from error
     if recipe.chat_template is not None:
         try:
             tokenizer.chat_template = recipe.chat_template.read_text("utf-8")
@@ -108,8 +111,7 @@ def load_weights(model: str) -> Any:
     try:
         return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     except (OSError, ValueError) as error:
-        fact = str(error).strip().splitlines()[0]
-        raise TrainingError(f"{model}: cannot be loaded as a language model: {fact}") from error
+        raise _not_loaded(model, "a language model", error) from error
 
 
 def load_start(recipe: SftRecipe | DpoRecipe) -> Start:
@@ -157,6 +159,14 @@ def drop_reference(model: Any) -> bool:
         return False
     model.delete_adapter(REFERENCE_ADAPTER)
     return True
+
+
+def _not_loaded(model: str, what: str, error: Exception) -> TrainingError:
+    fact = str(error).strip().splitlines()[0].rstrip(".")
+    return TrainingError(
+        f"{model}: cannot be loaded as {what}: {fact}; "
+        "name a folder that `finemed train` wrote, a full model's folder, or a model id on the Hub"
+    )
 
 
 def _load_adapter(model: str, *, trainable: bool) -> Any:

@@ -25,6 +25,7 @@ from finemed.assets import asset
 from finemed.errors import ConfigError, TrainingError
 from finemed.training.libraries import require_training
 from finemed.training.recipe import DpoRecipe, SftRecipe, load_recipe
+from finemed.training.tune import refuse_used_output
 
 STAGES = ("sft", "dpo")
 
@@ -114,7 +115,9 @@ def _sft_checkpoint(folder: Path, coming: bool, overrides: Sequence[str]) -> lis
 
 def _command(stage: str, path: Path, settings: Sequence[str]) -> list[str]:
     """The command line of a stage, its recipe checked beforehand."""
-    recipe = load_recipe(path, settings, SftRecipe if stage == "sft" else DpoRecipe)
+    recipe: SftRecipe | DpoRecipe
+    recipe = load_recipe(path, settings, SftRecipe) if stage == "sft" else load_recipe(path, settings, DpoRecipe)
+    refuse_used_output(recipe)
     script = path.parent / recipe.script
     if not script.is_file():
         raise ConfigError(f"{path}: `script` is {recipe.script}, and {script} does not exist; copy it beside the YAML")
@@ -138,10 +141,7 @@ def _run(stage: str, command: list[str], folder: Path) -> StageResult:
             process.terminate()
             raise
     if process.returncode != 0:
-        raise TrainingError(
-            f"{stage}: {command[1]} ended with exit code {process.returncode}; its last words are above, "
-            f"and {folder} is unfinished"
-        )
+        raise TrainingError(f"{stage}: {command[1]} ended with exit code {process.returncode}; what it said is above")
     metrics = folder / "metrics.json"
     if not metrics.is_file():
         raise TrainingError(f"{stage}: {command[1]} wrote no {metrics}; let it call `run_trainer`, or write that file")

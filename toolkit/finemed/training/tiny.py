@@ -86,12 +86,12 @@ def _texts(release: str) -> Iterator[str]:
     found = 0
     for pool in TEXT_POOLS:
         try:
-            rows = load_pool(release, pool, "train")
+            rows = load_pool(release, pool, "train", columns=("prompt", "completion"))
         except TrainingError:
             if pool == TEXT_POOLS[0]:
                 raise
             continue
-        for row in rows.select_columns(["prompt", "completion"]):
+        for row in rows:
             for message in (*row["prompt"], *row["completion"]):
                 found += len(message["content"])
                 yield message["content"]

@@ -77,7 +77,7 @@ class Session:
         """
         require_training()
         embedder = make_embedder(recipe.embedder)
-        rows = load_pool(recipe.release, recipe.pool, "train").select_columns(["id", "prompt", "completion"])
+        rows = load_pool(recipe.release, recipe.pool, "train", columns=("id", "prompt", "completion"))
         index = Index.build(samples_of(rows), embedder)
         model, tokenizer = load_for_answers(recipe)
         return cls(model, tokenizer, index, recipe)

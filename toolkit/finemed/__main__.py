@@ -1,0 +1,6 @@
+"""``python -m finemed``."""
+
+from finemed.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""``finemed build``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="finemed.yaml",
+    show_default=True,
+    help="Configuration file; its folder is where relative paths start.",
+)
+@click.option("--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as route.top_share=0.1.")
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@click.option("--from", "restart_from", metavar="STAGE", help="Run this stage and all after it anew; paid replies are kept.")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def build(
+    config_path: Path,
+    run: Path | None,
+    overrides: tuple[str, ...],
+    until: str | None,
+    restart_from: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Build a release: from medical text to pools and card.
+
+    What is finished stays. After an interruption the same command goes on; after a changed setting it re-runs just what
+    depends on it. Prints the folder of the release.
+    """
+    from finemed.cli.progress import make_progress
+    from finemed.config import load_config
+    from finemed.pipeline.plan import Plan
+    from finemed.publish.build import build_release, preview_release
+
+    config = load_config(config_path, overrides)
+    plan = Plan(config, config_path.parent)
+    folder = run or config_path.parent / config.run_dir
+    if dry_run:
+        actions = preview_release(plan, folder, restart_from=restart_from, until=until)
+        if as_json:
+            click.echo(json.dumps([{"stage": name, "action": action} for name, action, _ in actions], indent=2))
+        else:
+            for name, action, note in actions:
+                click.echo(f"{name:<22} {action:<8} {note}".rstrip())
+        return
+    outcome = build_release(plan, folder, until=until, restart_from=restart_from, progress=make_progress())
+    click.echo(json.dumps(outcome.summary(), indent=2) if as_json else str(outcome.path))

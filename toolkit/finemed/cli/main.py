@@ -1,0 +1,61 @@
+"""The ``finemed`` command.
+
+Command modules import nothing heavy at their top, so that every ``--help`` answers at once. Errors raised on purpose become
+one message on stderr and an exit code: 2 for wrong usage or settings, 1 for a failure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from finemed import __version__
+from finemed.errors import FineMedError
+
+COMMANDS = ("init", "build", "demo", "status", "ledger", "train", "ttt")
+
+
+class LazyGroup(click.Group):
+    """Finds commands in modules of the same name when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"finemed.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="finemed")
+def cli() -> None:
+    """Build, audit, publish and train on medical instruction datasets.
+
+    Start with `finemed demo`, then `finemed init` and `finemed build` for a corpus of your own.
+    """
+
+
+def main() -> None:
+    """Runs the command line; the only place where errors become exit codes."""
+    try:
+        code = cli.main(prog_name="finemed", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        _fail("interrupted; run the same command again to go on", 130)
+    except FineMedError as error:
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"finemed: {message}", err=True)
+    sys.exit(code)

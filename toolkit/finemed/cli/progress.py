@@ -1,0 +1,85 @@
+"""Shows how a build gets on: bars with rate and time left on a terminal, one plain line per stage elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
+
+EVERY_S = 30.0
+
+
+class Lines:
+    """Plain lines on stderr: a stage's end, and a sign of life every half minute."""
+
+    def __init__(self) -> None:
+        self._stage, self._total, self._done = "", None, 0.0
+        self._started = self._told = time.monotonic()
+
+    def start(self, stage: str, total: int | None, done: int) -> None:
+        self._stage, self._total, self._done = stage, total, float(min(done, total or done))
+        self._started = self._told = time.monotonic()
+
+    def advance(self, rows: float) -> None:
+        self._done += rows
+        now = time.monotonic()
+        if now - self._told >= EVERY_S:
+            self._told = now
+            rate = self._done / max(now - self._started, 1e-9)
+            left = f", about {(self._total - self._done) / rate:.0f} s left" if self._total and rate else ""
+            of = f" of {self._total:,}" if self._total else ""
+            click.echo(f"{self._stage}: {self._done:,.0f}{of} rows, {rate:,.1f} a second{left}", err=True)
+
+    def finish(self, summary: str) -> None:
+        click.echo(f"{self._stage}: {summary} ({time.monotonic() - self._started:.1f} s)", err=True)
+
+
+class Bars:
+    """A bar for the stage that runs, with rate and time left; finished stages stay as lines."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._bars: RichProgress = Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(show_speed=True),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._stage = ""
+        self._started = time.monotonic()
+        self._first = 0.0
+
+    def start(self, stage: str, total: int | None, done: int) -> None:
+        self._stage, self._started = stage, time.monotonic()
+        self._first = float(min(done, total or done))
+        self._bars.start()
+        self._task = self._bars.add_task(stage, total=total, completed=self._first, rate="")
+
+    def advance(self, rows: float) -> None:
+        if self._task is not None:
+            task = self._bars.tasks[-1]
+            rate = (task.completed + rows - self._first) / max(time.monotonic() - self._started, 1e-9)
+            self._bars.update(self._task, advance=rows, rate=f"{rate:,.0f} rows/s")
+
+    def finish(self, summary: str) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+        self._bars.stop()
+        self._bars.console.print(f"{self._stage:<22} {summary}  [dim]{time.monotonic() - self._started:.1f} s[/dim]")
+
+
+def make_progress() -> Lines | Bars:
+    """Bars on a terminal, lines elsewhere."""
+    return Bars() if sys.stderr.isatty() else Lines()

@@ -1,0 +1,89 @@
+"""The main job: a run from ingest to split, and the release with its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finemed.engines.base import Progress
+from finemed.pipeline.plan import Plan
+from finemed.pipeline.run import RunResult, preview, run_build
+from finemed.publish.release import Release, write_release
+
+
+@dataclass(frozen=True)
+class BuildOutcome:
+    """What a build came to."""
+
+    run: RunResult
+    release: Release | None
+    """None where the build was stopped before the last stage."""
+
+    @property
+    def path(self) -> Path:
+        """The release's folder, or the run's where there is no release yet."""
+        return self.release.path if self.release else self.run.run
+
+    def summary(self) -> dict[str, Any]:
+        """The outcome as JSON values."""
+        return {
+            "run": str(self.run.run),
+            "release": str(self.release.path) if self.release else None,
+            "configs": self.release.manifest["configs"] if self.release else None,
+            "stages": {report["stage"]: report["counts"] | {"drops": report["drops"]} for report in self.run.manifest["stages"]},
+        }
+
+    def explain(self) -> str:
+        """What a person may do next."""
+        if self.release is None:
+            return ""
+        counts = ", ".join(
+            f"{config} {sum(splits.values())}"
+            for config, splits in self.release.manifest["configs"].items()
+            if not config.startswith("sft_") or config == "sft_reasoning"
+        )
+        return (
+            f"Rows: {counts}.\n"
+            f"Load it:   datasets.load_dataset({str(self.release.path)!r}, 'sft')\n"
+            f"Read it:   {self.release.path / 'README.md'}\n"
+            f"Follow it: finemed status {self.run.run}; finemed ledger {self.run.run}"
+        )
+
+
+def build_release(
+    plan: Plan,
+    run: Path,
+    *,
+    until: str | None = None,
+    restart_from: str | None = None,
+    progress: Progress | None = None,
+) -> BuildOutcome:
+    """Runs what is left of a build and writes the release if the last stage is finished.
+
+    Raises:
+        FineMedError: a stage or the release failed; everything finished stays.
+    """
+    result = run_build(plan, run, until=until, restart_from=restart_from, progress=progress)
+    if not result.complete:
+        return BuildOutcome(result, None)
+    return BuildOutcome(result, write_release(result, plan.taxonomy, plan.config.card))
+
+
+def preview_release(
+    plan: Plan, run: Path, *, until: str | None = None, restart_from: str | None = None
+) -> list[tuple[str, str, str]]:
+    """(stage, action, note) of what `build_release` would do."""
+    lines = []
+    for name, action, report in preview(plan, run, restart_from):
+        if action == "reuse" and report is not None:
+            note = f"{report['counts']['rows_in']} in, {report['counts']['rows_out']} out"
+        else:
+            note = "runs only if its input changes" if action == "depends" else ""
+        lines.append((name, action, note))
+        if name == until:
+            return lines
+    lines.append(("card", "reuse" if all(action == "reuse" for _, action, _ in lines) else "run", ""))
+    return lines
+
+

@@ -1,0 +1,78 @@
+"""Counts that the card shows, gathered while the rows pass by."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from finemed.publish.pools import pool_of
+from finemed.records import POOLS
+
+
+@dataclass
+class Figures:
+    """Aggregates over the published rows; views are not counted again."""
+
+    coverage: defaultdict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """(department, sub-department) -> rows by pool."""
+    quality: Counter[int] = field(default_factory=Counter)
+    complexity: Counter[int] = field(default_factory=Counter)
+    task_types: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    licences: defaultdict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """(source, licence, attribution) -> questions."""
+    models: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Column that names a model -> rows by model and prompt."""
+    extractive: int = 0
+    rows: int = 0
+
+    def add(self, config: str, rows: list[dict[str, Any]]) -> None:
+        """Counts a batch of published rows."""
+        if pool_of(config) != config:
+            return
+        for row in rows:
+            self.rows += 1
+            self.extractive += row["extractive"]
+            self.coverage[row["department"], row["subdepartment"]][config] += 1
+            self._models(config, row)
+            if config == "sft_reasoning":
+                continue  # the same questions as dpo
+            self.quality[row["quality"]] += 1
+            self.complexity[row["complexity"]] += 1
+            self.task_types[row["task_type"]] += 1
+            self.languages[row["language"] or "und"] += 1
+            self.licences[row["source"], row["license"] or "", row["attribution"] or ""] += 1
+
+    def _models(self, config: str, row: dict[str, Any]) -> None:
+        self.models["questions"][f"{row['instruction_model']}, {row['instruction_prompt']}"] += 1
+        self.models["judgement of questions"][f"{row['judge_model']}, {row['judge_prompt']}"] += 1
+        self.models["judgement of answers"][f"{row['answer_judge_model']}, {row['answer_judge_prompt']}"] += 1
+        if config != "dpo":
+            kind = "ordinary answers" if config == "sft" else "reasoning answers"
+            self.models[kind][f"{row['model_name']}, {row['response_prompt']}"] += 1
+
+    def mean(self, scores: Counter[int]) -> float:
+        """Mean of a score's distribution; 0.0 without rows."""
+        total = sum(scores.values())
+        return sum(score * count for score, count in scores.items()) / total if total else 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """The figures as JSON values, for the release's manifest."""
+        return {
+            "rows": self.rows,
+            "extractive_rows": self.extractive,
+            "quality": {str(score): count for score, count in sorted(self.quality.items())},
+            "complexity": {str(score): count for score, count in sorted(self.complexity.items())},
+            "task_types": dict(sorted(self.task_types.items())),
+            "languages": dict(sorted(self.languages.items())),
+            "licences": [
+                {"source": source, "license": licence or None, "attribution": attribution or None, "questions": count}
+                for (source, licence, attribution), count in sorted(self.licences.items())
+            ],
+            "coverage": [
+                {"department": department, "subdepartment": sub, **{pool: counts[pool] for pool in POOLS}}
+                for (department, sub), counts in sorted(self.coverage.items())
+            ],
+            "models": {kind: dict(sorted(counts.items())) for kind, counts in sorted(self.models.items())},
+        }

@@ -1,0 +1,146 @@
+"""Pooled samples as published rows, and the files that hold them.
+
+::
+
+    release/data/sft/train.parquet              ChatRow: messages, prompt/completion, scores, provenance
+    release/data/sft_internal_medicine/...      the same rows and ids, one department
+    release/data/dpo/train.parquet              PreferenceRow: prompt, chosen, rejected
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finemed.errors import StoreError
+from finemed.records import POOLS, PUBLISHED, SPLITS, Origin, frame_schema
+from finemed.taxonomy import Taxonomy
+
+_MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_ARROW: dict[Any, pa.DataType] = {
+    pl.String(): pa.string(),
+    pl.Int64(): pa.int64(),
+    pl.Float64(): pa.float64(),
+    pl.Boolean(): pa.bool_(),
+}
+
+
+def arrow_schema(config: str) -> pa.Schema:
+    """The Arrow schema of a config's files, plain types that every reader knows."""
+    fields = frame_schema(PUBLISHED[pool_of(config)])
+    return pa.schema([(name, _ARROW.get(dtype, pa.list_(_MESSAGE))) for name, dtype in fields.items()])
+
+
+def pool_of(config: str) -> str:
+    """The pool that a config shows: itself, or `sft` for a department view."""
+    return config if config in POOLS else "sft"
+
+
+def view_names(taxonomy: Taxonomy) -> dict[str, str]:
+    """Department label -> name of its view, such as ``sft_internal_medicine``."""
+    return {department.label: f"sft_{department.id.replace('-', '_')}" for department in taxonomy.departments}
+
+
+def config_names(taxonomy: Taxonomy) -> list[str]:
+    """All configs in the order of the card: `sft`, its views, the other pools."""
+    return ["sft", *view_names(taxonomy).values(), *(pool for pool in POOLS if pool != "sft")]
+
+
+def _turn(role: str, text: str) -> dict[str, str]:
+    return {"role": role, "content": text}
+
+
+def published_row(sample: dict[str, Any]) -> dict[str, Any]:
+    """One pooled sample as the row that its pool publishes."""
+    origin = {name: sample[name] for name in Origin.model_fields}
+    question = [_turn("user", sample["instruction"])]
+    long_id = sample["reasoning_id"]
+    if sample["pool"] == "dpo":
+        return {
+            **origin,
+            "id": sample["row_id"],
+            "prompt": question,
+            "chosen": [_turn("assistant", sample["reasoning"])],
+            "rejected": [_turn("assistant", sample["response"])],
+            "chosen_id": long_id,
+            "rejected_id": sample["response_id"],
+            "chosen_model": sample["reasoning_model"],
+            "rejected_model": sample["model_name"],
+            "chosen_score": sample["reasoning_score"],
+            "rejected_score": sample["response_score"],
+        }
+    long = sample["pool"] != "sft"
+    answer = sample["reasoning"] if long else sample["response"]
+    completion = [_turn("assistant", answer)]
+    return {
+        **origin,
+        "id": sample["row_id"],
+        "messages": question + completion,
+        "prompt": question,
+        "completion": completion,
+        "instruction": sample["instruction"],
+        "response": answer,
+        "response_id": long_id if long else sample["response_id"],
+        "response_score": sample["reasoning_score"] if long else sample["response_score"],
+        "model_name": sample["reasoning_model"] if long else sample["model_name"],
+        "response_prompt": sample["reasoning_prompt"] if long else sample["response_prompt"],
+    }
+
+
+def placed_rows(shards: Iterator[pl.DataFrame], taxonomy: Taxonomy) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    """(config, split, published rows) shard by shard; a row of `sft` comes again in its department's view."""
+    views = view_names(taxonomy)
+    for shard in shards:
+        groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for sample in shard.iter_rows(named=True):
+            row = published_row(sample)
+            groups.setdefault((sample["pool"], sample["split"]), []).append(row)
+            if sample["pool"] == "sft" and sample["department"] in views:
+                groups.setdefault((views[sample["department"]], sample["split"]), []).append(row)
+        for (config, split), rows in sorted(groups.items()):
+            yield config, split, rows
+
+
+class PoolFiles:
+    """Writes all configs and splits at once, one row group per shard, so that memory holds one shard."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writers: dict[tuple[str, str], pq.ParquetWriter] = {}
+        self.rows: dict[str, dict[str, int]] = {}
+
+    def __enter__(self) -> PoolFiles:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+    def write(self, config: str, split: str, rows: list[dict[str, Any]]) -> None:
+        """Appends rows to a file.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        schema = arrow_schema(config)
+        if (config, split) not in self._writers:
+            path = self._folder / config / f"{split}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writers[config, split] = pq.ParquetWriter(path, schema, compression="zstd")
+        try:
+            self._writers[config, split].write_table(pa.Table.from_pylist(rows, schema=schema))
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{self._folder / config}: cannot write {split}: {error}") from None
+        counts = self.rows.setdefault(config, {})
+        counts[split] = counts.get(split, 0) + len(rows)
+
+
+def split_order(splits: dict[str, Any]) -> list[str]:
+    """The splits that exist, in their usual order."""
+    return [split for split in SPLITS if split in splits]

@@ -1,0 +1,104 @@
+"""Writes a finished run as a release: the very folder that the Hub would get.
+
+::
+
+    release/README.md            the dataset card
+            manifest.json        how it was made: inputs, settings, counts, hashes
+            ledger.parquet       every dropped row and why
+            data/sft/train.parquet ...
+
+The folder appears whole or not at all, and its bytes follow from the run alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finemed.config import CardConfig, stable_hash
+from finemed.errors import StoreError
+from finemed.pipeline.plan import STAGES, stage_folder
+from finemed.pipeline.run import RunResult
+from finemed.publish.card import render_card
+from finemed.publish.contract import Contract
+from finemed.publish.figures import Figures
+from finemed.publish.pools import PoolFiles, config_names, placed_rows, split_order
+from finemed.records import PooledSample, frame_schema
+from finemed.store.atomic import TEMPORARY, file_hash, read_json, replace_folder, write_atomic, write_json
+from finemed.store.shards import ShardFolder
+from finemed.taxonomy import Taxonomy
+
+LAYOUT = 1
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release on disk."""
+
+    path: Path
+    manifest: dict[str, Any]
+    written: bool
+    """False where the folder already held exactly this release."""
+
+
+def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Release:
+    """Writes ``<run>/release`` from the split stage's rows.
+
+    Raises:
+        StoreError: the run is not finished.
+        StageError: the rows break the release's contract.
+    """
+    if not result.complete:
+        raise StoreError(f"{result.run}: stage `{STAGES[-1]}` is not finished; run `finemed build` without --until")
+    target = result.run / "release"
+    settings = card.model_dump(mode="json")
+    identity = stable_hash({"run": result.manifest, "card": settings, "layout": LAYOUT})
+    if (target / "manifest.json").exists():
+        existing = read_json(target / "manifest.json")
+        if existing.get("release_hash") == identity and _intact(target, existing):
+            return Release(target, existing, written=False)
+    building = target.with_name("release.new" + TEMPORARY)
+    if building.exists():
+        shutil.rmtree(building)
+    manifest = _write_data(result, taxonomy, building)
+    manifest = {"release_hash": identity, "card": settings, **manifest}
+    shutil.copyfile(result.run / "ledger.parquet", building / "ledger.parquet")
+    write_atomic(building / "README.md", render_card(manifest, settings).encode("utf-8", "replace"))
+    names = sorted(path.relative_to(building).as_posix() for path in building.rglob("*") if path.is_file())
+    manifest["files"] = {name: file_hash(building / name) for name in names}
+    write_json(building / "manifest.json", manifest)
+    replace_folder(building, target)
+    return Release(target, manifest, written=True)
+
+
+def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[str, Any]:
+    folder = ShardFolder(stage_folder(result.run, "split"), frame_schema(PooledSample))
+    contract, figures = Contract(), Figures()
+    with PoolFiles(building / "data") as files:
+        for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy):
+            contract.check(config, split, rows)
+            figures.add(config, rows)
+            files.write(config, split, rows)
+    contract.finish()
+    run = result.manifest
+    backends = [stage["settings"].get("backend", {}) for stage in run["stages"]]
+    return {
+        **run,
+        "configs": {
+            config: {split: files.rows[config][split] for split in split_order(files.rows[config])}
+            for config in config_names(taxonomy)
+            if config in files.rows
+        },
+        "figures": figures.plain(),
+        "extractive": any(backend.get("type") == "rules" for backend in backends),
+        "decontaminated": bool(run["benchmarks"]),
+    }
+
+
+def _intact(target: Path, manifest: dict[str, Any]) -> bool:
+    return all(
+        (target / name).exists() and file_hash(target / name) == expected
+        for name, expected in manifest.get("files", {}).items()
+    )

@@ -1,0 +1,100 @@
+"""How far a run is, read from its folder alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from finemed.errors import InputError
+from finemed.pipeline.plan import STAGES, stage_folder, stage_number
+from finemed.store.atomic import read_json
+from finemed.store.manifest import count_reasons, read_manifest
+from finemed.store.shards import ShardFolder
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One line of the status."""
+
+    stage: str
+    state: str
+    """`done`, `partial`, `stale` (of earlier settings or inputs) or `todo`."""
+    counts: dict[str, int]
+    drops: dict[str, int]
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """A run's stages and its release."""
+
+    stages: list[StageStatus]
+    release: str
+
+    def plain(self) -> dict[str, Any]:
+        """The status as JSON values."""
+        return asdict(self)
+
+
+def read_status(run: Path) -> RunStatus:
+    """Reads the status of a run.
+
+    Raises:
+        InputError: the folder is not a run.
+    """
+    if not (run / "stages").is_dir():
+        raise InputError(f"{run}: holds no run; give the folder that `finemed build` made")
+    done = {report["stage"]: report for report in read_manifest(run)["stages"]}
+    lines = []
+    for name in STAGES:
+        folder = ShardFolder(stage_folder(run, name), pl.Schema())
+        report = folder.path / "stage.json"
+        current = done.get(name)
+        if report.exists() and current and read_json(report)["fingerprint"] == current["fingerprint"]:
+            lines.append(StageStatus(name, "done", current["counts"], current["drops"]))
+        elif report.exists():
+            lines.append(StageStatus(name, "stale", {}, {}))
+        elif folder.indices():
+            lines.append(StageStatus(name, "partial", {}, count_reasons(folder)))
+        else:
+            lines.append(StageStatus(name, "todo", {}, {}))
+    return RunStatus(lines, _release_state(run, done))
+
+
+def _release_state(run: Path, done: dict[str, Any]) -> str:
+    path = run / "release" / "manifest.json"
+    if not path.exists():
+        return "none yet"
+    stages = {report["stage"]: report["fingerprint"] for report in read_json(path)["stages"]}
+    current = {name: report["fingerprint"] for name, report in done.items()}
+    return str(path.parent) if stages == current else f"{path.parent} (of earlier settings or inputs)"
+
+
+def read_drops(
+    run: Path, *, stage: str | None = None, reason: str | None = None, row_id: str | None = None, limit: int = 0
+) -> tuple[list[dict[str, str]], int]:
+    """Dropped rows of a run, finished or not, in the pipeline's order, and how many there are in all.
+
+    Raises:
+        InputError: the folder is not a run.
+        ConfigError: no such stage.
+    """
+    if not (run / "stages").is_dir():
+        raise InputError(f"{run}: holds no run; give the folder that `finemed build` made")
+    names = STAGES if stage is None else (STAGES[stage_number(stage)],)
+    rows: list[dict[str, str]] = []
+    total = 0
+    for name in names:
+        for drops in ShardFolder(stage_folder(run, name), pl.Schema()).drops():
+            found = drops.with_columns(pl.lit(name).alias("stage")).select("stage", "row_id", "drop_reason", "detail")
+            if reason is not None:
+                found = found.filter(pl.col("drop_reason") == reason)
+            if row_id is not None:
+                found = found.filter(pl.col("row_id") == row_id)
+            total += found.height
+            rows.extend(found.head(max(0, limit - len(rows)) if limit else found.height).to_dicts())
+    return rows, total
+
+
