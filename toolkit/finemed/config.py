@@ -389,7 +389,10 @@ def _index(node: list[Any], part: str, override: str) -> int:
 def _faults(path: Path, error: ValidationError) -> str:
     lines = []
     for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"] if part not in ("rules", "openai")) or "the file"
+        parts = [str(part) for part in fault["loc"]]
+        if parts[:1] == ["backends"]:
+            del parts[2:3]  # the backend's type, which is no key of the file
+        place = ".".join(parts) or "the file"
         value = fault.get("input")
         shown = "" if isinstance(value, dict | list) or value is None else f" (got {str(value)[:60]!r})"
         message = fault["msg"].removeprefix("Value error, ")

@@ -18,10 +18,16 @@ import click
     show_default=True,
     help="Configuration file; its folder is where relative paths start.",
 )
-@click.option("--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as route.top_share=0.1.")
+@click.option(
+    "--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]"
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as route.top_share=0.1."
+)
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
-@click.option("--from", "restart_from", metavar="STAGE", help="Run this stage and all after it anew; paid replies are kept.")
+@click.option(
+    "--from", "restart_from", metavar="STAGE", help="Run this stage and all after it anew; paid replies are kept."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def build(

@@ -12,7 +12,9 @@ import click
 @click.option("--stage", help="Only drops of this stage.")
 @click.option("--reason", help="Only drops with this reason.")
 @click.option("--id", "row_id", help="Only this row.")
-@click.option("--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Most rows to print; 0 prints all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Most rows to print; 0 prints all."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def ledger(run: Path, stage: str | None, reason: str | None, row_id: str | None, limit: int, as_json: bool) -> None:
     """List the rows that the run in folder RUN (default: run) dropped, with stage, reason and detail."""
@@ -22,6 +24,10 @@ def ledger(run: Path, stage: str | None, reason: str | None, row_id: str | None,
 
     rows, total = read_drops(run, stage=stage, reason=reason, row_id=row_id, limit=limit)
     for row in rows:
-        click.echo(json.dumps(row, ensure_ascii=False) if as_json else "\t".join(" ".join(value.split()) for value in row.values()))
+        click.echo(
+            json.dumps(row, ensure_ascii=False)
+            if as_json
+            else "\t".join(" ".join(value.split()) for value in row.values())
+        )
     if len(rows) < total:
         click.echo(f"{len(rows)} of {total} rows shown; --limit 0 shows all", err=True)

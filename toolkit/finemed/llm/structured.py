@@ -64,8 +64,9 @@ def parse_sections(text: str) -> tuple[str, str]:
     if not thoughts or not summaries:
         missing = "Thought" if not thoughts else "Summarization"
         raise UnparsableError(f"no `{missing}` section")
-    if len(summaries) > 1:
-        raise UnparsableError("`Summarization` occurs more than once")
+    for name, found in (("Thought", thoughts), ("Summarization", summaries)):
+        if len(found) > 1:
+            raise UnparsableError(f"`{name}` occurs more than once")
     opening, closing = thoughts[0], summaries[0]
     if closing.start() < opening.end():
         raise UnparsableError("`Summarization` comes before `Thought`")

@@ -31,7 +31,9 @@ class BuildOutcome:
             "run": str(self.run.run),
             "release": str(self.release.path) if self.release else None,
             "configs": self.release.manifest["configs"] if self.release else None,
-            "stages": {report["stage"]: report["counts"] | {"drops": report["drops"]} for report in self.run.manifest["stages"]},
+            "stages": {
+                report["stage"]: report["counts"] | {"drops": report["drops"]} for report in self.run.manifest["stages"]
+            },
         }
 
     def explain(self) -> str:
@@ -85,5 +87,3 @@ def preview_release(
             return lines
     lines.append(("card", "reuse" if all(action == "reuse" for _, action, _ in lines) else "run", ""))
     return lines
-
-

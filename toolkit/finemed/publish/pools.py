@@ -32,9 +32,10 @@ _ARROW: dict[Any, pa.DataType] = {
 
 
 def arrow_schema(config: str) -> pa.Schema:
-    """The Arrow schema of a config's files, plain types that every reader knows."""
+    """The Arrow schema of a config's files: plain types that every reader knows, what trainers read first."""
     fields = frame_schema(PUBLISHED[pool_of(config)])
-    return pa.schema([(name, _ARROW.get(dtype, pa.list_(_MESSAGE))) for name, dtype in fields.items()])
+    names = sorted(fields, key=lambda name: name in Origin.model_fields)
+    return pa.schema([(name, _ARROW.get(fields[name], pa.list_(_MESSAGE))) for name in names])
 
 
 def pool_of(config: str) -> str:
@@ -108,7 +109,10 @@ def placed_rows(shards: Iterator[pl.DataFrame], taxonomy: Taxonomy) -> Iterator[
 
 
 class PoolFiles:
-    """Writes all configs and splits at once, one row group per shard, so that memory holds one shard."""
+    """Writes all configs and splits at once, one row group per shard, so that memory holds one shard.
+
+    A split without rows gets no file: `datasets` refuses to load an empty one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -118,7 +122,9 @@ class PoolFiles:
     def __enter__(self) -> PoolFiles:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for writer in self._writers.values():
             writer.close()
 
@@ -128,17 +134,19 @@ class PoolFiles:
         Raises:
             StoreError: the file cannot be written.
         """
-        schema = arrow_schema(config)
-        if (config, split) not in self._writers:
-            path = self._folder / config / f"{split}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writers[config, split] = pq.ParquetWriter(path, schema, compression="zstd")
         try:
-            self._writers[config, split].write_table(pa.Table.from_pylist(rows, schema=schema))
+            self._writer(config, split).write_table(pa.Table.from_pylist(rows, schema=arrow_schema(config)))
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self._folder / config}: cannot write {split}: {error}") from None
         counts = self.rows.setdefault(config, {})
         counts[split] = counts.get(split, 0) + len(rows)
+
+    def _writer(self, config: str, split: str) -> pq.ParquetWriter:
+        if (config, split) not in self._writers:
+            path = self._folder / config / f"{split}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writers[config, split] = pq.ParquetWriter(path, arrow_schema(config), compression="zstd")
+        return self._writers[config, split]
 
 
 def split_order(splits: dict[str, Any]) -> list[str]:

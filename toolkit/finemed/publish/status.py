@@ -96,5 +96,3 @@ def read_drops(
             total += found.height
             rows.extend(found.head(max(0, limit - len(rows)) if limit else found.height).to_dicts())
     return rows, total
-
-

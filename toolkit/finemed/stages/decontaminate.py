@@ -4,8 +4,9 @@
 *Drops* `contaminated` (detail: benchmark/item, which of its texts, containment, longest run of shared words).
 *Reference*: FineMed (arXiv 2501.09213) has no such step; n-gram containment as in GPT-3 (arXiv 2005.14165, appendix C).
 
-An item is its stem; option texts of five words or more are texts of their own, so their order does not matter. Word
-n-grams that occur in many stems ("which of the following is the most likely") count for nothing.
+An item is its stem; option texts as long as `min_run` are texts of their own, so their order does not matter, and shorter
+ones ("CT angiography of the aorta") flag nothing alone. Word n-grams that occur in many stems ("which of the following is
+the most likely") count for nothing.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class BenchmarkIndex:
             frequency.update(stem)
         by_gram: defaultdict[int, list[int]] = defaultdict(list)
         for item, part, tokens in parts:
-            if len(tokens) < MIN_TEXT_WORDS:
+            if len(tokens) < (MIN_TEXT_WORDS if part == "stem" else self.config.min_run):
                 self.unmatchable += part == "stem"
                 continue
             grams = [gram for gram in shingles(tokens, size).tolist() if frequency[gram] < COMMON_STEMS]

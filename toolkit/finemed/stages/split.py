@@ -56,8 +56,10 @@ class SplitStage:
         return {**identity(self.config), "seed": self.seed}
 
     def fit(self, shards: Iterator[pl.DataFrame]) -> Assignment:
-        rows = [row for shard in shards for row in shard.select("instruction_id", "instruction", "route").iter_rows()]
-        return assign([(row_id, text, route == "complex") for row_id, text, route in rows], self.config, self.seed)
+        columns = ("instruction_id", "instruction", "route", "department")
+        rows = [row for shard in shards for row in shard.select(columns).iter_rows()]
+        samples = [(row_id, text, route == "complex", department) for row_id, text, route, department in rows]
+        return assign(samples, self.config, self.seed)
 
     def apply(self, state: Assignment, rows: pl.DataFrame) -> Outcome:
         placed = [pooled for row in rows.iter_rows(named=True) for pooled in _place(row, state)]
@@ -102,28 +104,30 @@ def components(questions: Iterable[tuple[str, str]], threshold: float) -> dict[s
     return {row_id: root(row_id) for row_id in parent}
 
 
-def assign(samples: list[tuple[str, str, bool]], config: SplitConfig, seed: int) -> Assignment:
-    """Pools and splits of (id, question, complex) samples.
+def assign(samples: list[tuple[str, str, bool, str]], config: SplitConfig, seed: int) -> Assignment:
+    """Pools and splits of (id, question, complex, department) samples; splits are stratified by department.
 
     Raises:
         PoolError: a pool stays below `min_rows`.
     """
-    component = components(((row_id, text) for row_id, text, _ in samples), config.component_threshold)
+    component = components(((row_id, text) for row_id, text, _, _ in samples), config.component_threshold)
     hard: defaultdict[str, int] = defaultdict(int)
     common: defaultdict[str, int] = defaultdict(int)
-    for row_id, _, is_hard in samples:
+    stratum: dict[str, str] = {}
+    for row_id, _, is_hard, department in sorted(samples):
         (hard if is_hard else common)[component[row_id]] += 1
-    order = sorted(set(component.values()), key=lambda name: stable_hash(["split", seed, name]))
+        stratum.setdefault(component[row_id], department)
+    order = sorted(stratum, key=lambda name: stable_hash(["split", seed, name]))
     pure = [name for name in order if name not in common]
     ttt = _take(pure, hard, round(config.ttt_share * sum(hard.values())))
-    split: dict[str, str] = {}
     mixed = [name for name in order if name in hard and name not in ttt]
+    split: dict[str, str] = {}
     for group, weight in (
-        (sorted(ttt, key=order.index), hard),
+        ([n for n in order if n in ttt], hard),
         (mixed, hard),
         ([n for n in order if n not in hard], common),
     ):
-        split.update(_splits(group, weight, config))
+        split.update(_splits(sorted(group, key=stratum.__getitem__), weight, config))
     kept = sum(hard[name] for name in mixed)
     counts = {"sft": sum(common.values()), "sft_reasoning": kept, "dpo": kept, "ttt": sum(hard[name] for name in ttt)}
     for pool, least in sorted(config.min_rows.items()):
@@ -157,13 +161,28 @@ def _take(names: Iterable[str], weight: dict[str, int], wanted: int) -> set[str]
 
 
 def _splits(group: list[str], weight: dict[str, int], config: SplitConfig) -> dict[str, str]:
+    """Systematic sampling over components that are sorted by stratum: every stratum gives its share."""
     rows = sum(weight[name] for name in group)
     placed = dict.fromkeys(group, "train")
     for split, share in (("test", config.test), ("validation", config.validation)):
         wanted = max(round(share * rows), 1 if share > 0 and rows >= 10 else 0)
         rest = [name for name in group if placed[name] == "train"]
-        placed.update(dict.fromkeys(_take(rest, weight, wanted), split))
+        placed.update(dict.fromkeys(_spread(rest, weight, wanted), split))
     return placed
+
+
+def _spread(names: list[str], weight: dict[str, int], wanted: int) -> set[str]:
+    """Components at even distances along the list, `wanted` rows of them at most."""
+    total = sum(weight[name] for name in names)
+    taken: set[str] = set()
+    got, passed = 0, 0
+    for name in names:
+        passed += weight[name]
+        due = wanted * passed / total - got
+        if due >= 0.5 and got + weight[name] <= wanted:
+            taken.add(name)
+            got += weight[name]
+    return taken
 
 
 def _place(row: dict[str, Any], state: Assignment) -> list[dict[str, Any]]:

@@ -34,9 +34,13 @@ class Journal:
         self._path = path
         try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(_TABLE)
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                self._db.execute(_TABLE)
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{path}: not a usable journal ({error}); move it aside, it may still be repaired"
@@ -56,7 +60,7 @@ class Journal:
                 key,
                 task,
                 model,
-                json.dumps(reply, ensure_ascii=False, sort_keys=True),
+                json.dumps(reply, sort_keys=True),  # escaped: a reply may hold half of a surrogate pair
                 usage.get("prompt_tokens"),
                 usage.get("completion_tokens"),
             ),

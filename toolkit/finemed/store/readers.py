@@ -12,6 +12,7 @@ import csv
 import glob
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ RAW_SCHEMA = pl.Schema(
         "attribution": pl.String(),
     }
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv", ".txt": "text", ".md": "text"}
 
 
@@ -71,7 +73,7 @@ def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
     if pattern.is_file():
         found, root = [pattern], pattern.parent
     elif pattern.is_dir():
-        found, root = [path for path in sorted(pattern.rglob("*")) if path.suffix.lower() in FORMATS], pattern
+        found, root = _below(pattern), pattern
     else:
         found = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
         fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
@@ -88,6 +90,10 @@ def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
             )
         files.append(InputFile(source, path, path.relative_to(root).as_posix(), kind))
     return files
+
+
+def _below(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in FORMATS and path.is_file()]
 
 
 def read_records(file: InputFile) -> Iterator[dict[str, Any]]:
@@ -133,6 +139,9 @@ def _record(file: InputFile, number: int, values: dict[str, Any], fault: str | N
             if field == "text":
                 fault = fault or f"text_not_string: `{column}` is {type(value).__name__}"
             value = str(value)
+        if value is not None and _SURROGATE.search(value):
+            fault = fault or f"not_utf8: `{column}` holds half of a surrogate pair"
+            value = None
         fields[field] = value
     if fault is None:
         fault = _text_fault(source.columns.text, values, fields["text"])
@@ -173,7 +182,7 @@ def _read_jsonl(file: InputFile) -> _Raw:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line.decode("utf-8"))
+                value = json.loads(line.decode("utf-8-sig"))
             except UnicodeDecodeError as error:
                 yield {}, f"not_utf8: byte {error.start} of the line"
                 continue
@@ -197,7 +206,12 @@ def _read_parquet(file: InputFile) -> _Raw:
                 for row in batch.to_pylist():
                     yield row, None
     except (OSError, ValueError, KeyError) as error:
-        yield {}, f"unreadable_file: {' '.join(str(error).split())[:200]}"
+        yield {}, _unreadable(file, error)
+
+
+def _unreadable(file: InputFile, error: Exception) -> str:
+    """The fault without the folder that the file lies in, which is this machine's affair."""
+    return f"unreadable_file: {' '.join(str(error).replace(str(file.path), file.name).split())[:200]}"
 
 
 def _read_csv(file: InputFile) -> _Raw:
@@ -210,14 +224,17 @@ def _read_csv(file: InputFile) -> _Raw:
                 else:
                     yield dict(row), None
     except (OSError, csv.Error) as error:
-        yield {}, f"unreadable_file: {error}"
+        yield {}, _unreadable(file, error)
 
 
 def _read_text(file: InputFile) -> _Raw:
     try:
-        text = file.path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        yield {}, f"not_utf8: {error}"
+        text = file.path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        yield {}, _unreadable(file, error)
+        return
+    except UnicodeDecodeError as error:
+        yield {}, f"not_utf8: byte {error.start} of the file"
         return
     title = next((line.strip() for line in text.splitlines() if line.strip()), "")
     columns = file.source.columns

@@ -105,7 +105,11 @@ class ShardFolder:
         return done
 
     def finished(self, fingerprint: str) -> dict[str, Any] | None:
-        """The report of a finished stage with this fingerprint, or None; damaged files count as unfinished."""
+        """The report of a finished stage with this fingerprint, or None.
+
+        Raises:
+            StoreError: a file is missing or changed.
+        """
         report = self.path / "stage.json"
         if not report.exists():
             return None

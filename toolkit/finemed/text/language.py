@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 UNKNOWN = "und"
+
+_KANA = re.compile("[\u3040-\u30fa]")
 
 _COMMON = {
     "en": "the of and to in is are with for that by as it be or from which on can this not have an may at was were has",
@@ -40,9 +43,15 @@ def identify(words: Sequence[str]) -> str:
         return UNKNOWN
     for code, first, last in _SCRIPTS:
         if sum(first <= letter <= last for letter in letters) >= (0.1 if code == "ja" else 0.3) * len(letters):
-            return code
+            return "ja" if code == "zh" and _has_kana(sample) else code
     counts = sorted(((sum(word in common for word in sample), code) for code, common in _SETS.items()), reverse=True)
     (best, code), (second, _) = counts[0], counts[1]
     if best < max(4, 0.08 * len(sample)) or best - second < 0.15 * best:
         return UNKNOWN
     return code
+
+
+def _has_kana(sample: Sequence[str]) -> bool:
+    """Japanese whose phrases happen to start with Chinese characters, as most nouns do."""
+    text = "".join(sample)
+    return len(_KANA.findall(text)) >= 0.1 * len(text)

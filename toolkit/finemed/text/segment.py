@@ -45,8 +45,13 @@ def _append(spans: list[tuple[int, int]], text: str, start: int, end: int) -> No
 
 def estimate_tokens(text: str) -> int:
     """Tokens of a typical subword tokenizer: 1.3 per word, and one per character of unspaced scripts."""
+    return int(_tokens(text))
+
+
+def _tokens(text: str) -> float:
+    """The estimate before rounding, so that the parts of a text add up to no less than the whole."""
     unspaced = sum(1 for char in text if "\u3040" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7a3")
-    return int(len(text.split()) * TOKENS_PER_WORD) + unspaced
+    return len(text.split()) * TOKENS_PER_WORD + unspaced
 
 
 def passages(text: str, max_tokens: int, min_tokens: int) -> list[tuple[int, int]]:
@@ -59,9 +64,9 @@ def passages(text: str, max_tokens: int, min_tokens: int) -> list[tuple[int, int
         return [(start, end)] if (start := len(text) - len(text.lstrip())) < (end := len(text.rstrip())) else []
     pieces = [piece for span in sentences(text) for piece in _fit(text, span, max_tokens)]
     spans: list[tuple[int, int]] = []
-    sizes: list[int] = []
+    sizes: list[float] = []
     for start, end in pieces:
-        size = estimate_tokens(text[start:end])
+        size = _tokens(text[start:end])
         heading = _is_heading(text, start, end) and sizes and sizes[-1] >= max_tokens // 2
         if spans and not heading and sizes[-1] + size <= max_tokens:
             spans[-1] = (spans[-1][0], end)
@@ -87,8 +92,7 @@ def _fit(text: str, span: tuple[int, int], max_tokens: int) -> list[tuple[int, i
         return [span]
     pieces: list[tuple[int, int]] = []
     middle = (start + end) // 2
-    blank = text.rfind(" ", start + 1, middle)
-    cut = blank if blank > start else middle
+    cut = next((place for place in range(middle - 1, start, -1) if text[place].isspace()), middle)
     for part in ((start, cut), (cut, end)):
         trimmed: list[tuple[int, int]] = []
         _append(trimmed, text, *part)
