@@ -18,7 +18,7 @@ import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 EXTRACTIVE_NOTICE = "extractive, not for training a medical model"
 POOLS = ("sft", "sft_reasoning", "dpo", "ttt")
@@ -254,8 +254,15 @@ class LedgerRow(Drop):
 
 # --- replies that a model is asked for -------------------------------------------------------------------------------
 
-Score10 = Annotated[int, Field(ge=1, le=10)]
-Score6 = Annotated[int, Field(ge=1, le=6)]
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no scores")
+    return value
+
+
+Score10 = Annotated[int, Field(ge=1, le=10), BeforeValidator(_number)]
+Score6 = Annotated[int, Field(ge=1, le=6), BeforeValidator(_number)]
 Text = Annotated[str, Field(min_length=1)]
 
 

@@ -1,7 +1,7 @@
 """The ``finemed`` command.
 
-Command modules import nothing heavy at their top, so that every ``--help`` answers at once. Errors raised on purpose become
-one message on stderr and an exit code: 2 for wrong usage or settings, 1 for a failure.
+Command modules import nothing heavy at their top, so that every ``--help`` answers at once. Errors raised on purpose
+become one message on stderr and an exit code: 2 for wrong usage or settings, 1 for a failure.
 """
 
 from __future__ import annotations

@@ -19,11 +19,14 @@ class Lines:
     """Plain lines on stderr: a stage's end, and a sign of life every half minute."""
 
     def __init__(self) -> None:
-        self._stage, self._total, self._done = "", None, 0.0
+        self._stage = ""
+        self._total: int | None = None
+        self._first = self._done = 0.0
         self._started = self._told = time.monotonic()
 
     def start(self, stage: str, total: int | None, done: int) -> None:
-        self._stage, self._total, self._done = stage, total, float(min(done, total or done))
+        self._stage, self._total = stage, total
+        self._first = self._done = float(min(done, total or done))
         self._started = self._told = time.monotonic()
 
     def advance(self, rows: float) -> None:
@@ -31,7 +34,7 @@ class Lines:
         now = time.monotonic()
         if now - self._told >= EVERY_S:
             self._told = now
-            rate = self._done / max(now - self._started, 1e-9)
+            rate = (self._done - self._first) / max(now - self._started, 1e-9)
             left = f", about {(self._total - self._done) / rate:.0f} s left" if self._total and rate else ""
             of = f" of {self._total:,}" if self._total else ""
             click.echo(f"{self._stage}: {self._done:,.0f}{of} rows, {rate:,.1f} a second{left}", err=True)
@@ -59,11 +62,11 @@ class Bars:
         self._task: TaskID | None = None
         self._stage = ""
         self._started = time.monotonic()
-        self._first = 0.0
+        self._first = 0
 
     def start(self, stage: str, total: int | None, done: int) -> None:
         self._stage, self._started = stage, time.monotonic()
-        self._first = float(min(done, total or done))
+        self._first = min(done, total or done)
         self._bars.start()
         self._task = self._bars.add_task(stage, total=total, completed=self._first, rate="")
 

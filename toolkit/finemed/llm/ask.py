@@ -19,6 +19,8 @@ from finemed.models import split_reasoning
 from finemed.store.journal import Journal
 
 Parse = Callable[[str], Any]
+READ_AHEAD = 256
+"""Stored replies taken up before any is handed on, so that a journal of any size is read in bounded memory."""
 
 
 def ask(
@@ -41,11 +43,14 @@ def ask(
     again: deque[Request] = deque()
     ready: deque[Completion] = deque()
     source = iter(requests)
+    exhausted = False
 
     def pending() -> Iterator[Request]:
-        while True:
+        nonlocal exhausted
+        while len(ready) < READ_AHEAD:
             request = again.popleft() if again else next(source, None)
             if request is None:
+                exhausted = True
                 return
             stored = journal.get(request.key(backend.identity())) if journal is not None and not backend.free else None
             if stored is None:
@@ -69,21 +74,29 @@ def ask(
     while True:
         for completion in backend.complete(pending()):
             if journal is not None and not backend.free:
-                _store(journal, backend, completion)
+                completion = _stored(journal, backend, completion)
             answer = settle(completion)
             if answer is not None:
                 yield answer
             yield from settled()
         yield from settled()
-        if not again and not ready:
+        if exhausted and not again:
             return
 
 
-def _store(journal: Journal, backend: Backend, completion: Completion) -> None:
+def _stored(journal: Journal, backend: Backend, completion: Completion) -> Completion:
+    """Stores a reply and returns what the journal holds.
+
+    Two equal requests in flight get two replies; the first one stored counts for both, as it will after a restart. A
+    request that the server refused to work on cost nothing and may be mended there, so it is not stored.
+    """
+    if completion.finish == "error":
+        return completion
     request = completion.request
-    journal.put(
-        request.key(backend.identity()), task=request.prompt.label, model=backend.name, reply=completion.stored()
-    )
+    key = request.key(backend.identity())
+    journal.put(key, task=request.prompt.label, model=backend.name, reply=completion.stored())
+    held = journal.get(key)
+    return completion if held is None else Completion.restored(request, held)
 
 
 def _read(completion: Completion, backend: Backend, parse: Parse) -> Answer:
@@ -96,10 +109,19 @@ def _read(completion: Completion, backend: Backend, parse: Parse) -> Answer:
         return Answer(request, "truncated", None, f"cut off after {request.sampling.max_tokens} tokens")
     try:
         _, text = split_reasoning(completion.text, backend.profile)
+        _refuse_broken(text)
         value = parse(text)
     except UnparsableError as error:
         return Answer(request, "unparsable", None, f"{error} (asked {request.reask + 1} times)")
     return Answer(request, "parsed", value)
+
+
+def _refuse_broken(text: str) -> None:
+    """Half a surrogate pair cannot be written to any file."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UnparsableError(f"the reply holds a broken character at position {error.start}") from None
 
 
 def parser_of(request: Request) -> Parse:

@@ -145,6 +145,8 @@ class OpenAIChat:
         where = _host(self._settings.base_url)
         api = self._errors
         if isinstance(error, api.AuthenticationError | api.PermissionDeniedError):
+            if self._settings.api_key_env is None:
+                return BackendError(f"{where}: wants a key; name the variable that holds it in `api_key_env`")
             return BackendError(f"{where}: refuses the key in {self._settings.api_key_env}; check the variable")
         if isinstance(error, api.NotFoundError):
             return BackendError(f"{where}: does not serve model `{self._settings.model}`; check `backends` and `model`")
@@ -162,10 +164,20 @@ class OpenAIChat:
     def close(self) -> None:
         if self._client is None:
             return
-        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(timeout=10)
+        client, self._client = self._client, None
+        asyncio.run_coroutine_threadsafe(self._end(client), self._loop).result(timeout=10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()
+
+    @staticmethod
+    async def _end(client: Any) -> None:
+        """Drops the calls that nobody waits for any more, then disconnects."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await client.close()
 
 
 def _host(base_url: str | None) -> str:

@@ -30,6 +30,8 @@ def reconcile(contract: Contract, rows: pl.DataFrame, outcome: Outcome) -> None:
     kept = kept_inputs(contract, outcome.kept)
     dropped = outcome.dropped["row_id"]
     _refuse(name, "entered twice", given.filter(given.is_duplicated()))
+    orphans = outcome.kept.filter(pl.all_horizontal(pl.col(column).is_null() for column in contract.parents))
+    _refuse(name, "came out without a parent", orphans[contract.key_out])
     _refuse(name, "dropped twice", dropped.filter(dropped.is_duplicated()))
     _refuse(name, "both kept and dropped", dropped.filter(dropped.is_in(kept.implode())))
     accounted = pl.concat([kept, dropped])
@@ -71,8 +73,11 @@ def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int) -> d
             f"remove {folder.path} and run the same command again"
         )
     if produced and (ids := pl.concat(produced)).n_unique() != ids.len():
+        twice = ids.filter(ids.is_duplicated()).implode()
+        frames = (frame[contract.key_out] for _, frame in folder.frames())
+        shown = sorted({row_id for part in frames for row_id in part.filter(part.hash(seed=7).is_in(twice))})
         raise ReconcileError(
-            f"{contract.name}: {ids.len() - ids.n_unique()} ids came out of two shards; the stage is faulty"
+            f"{contract.name}: {len(shown)} ids came out of two shards: {', '.join(shown[:5])}; the stage is faulty"
         )
     return {"rows_in": rows_in, "rows_kept": kept_total, "rows_dropped": dropped_total, "rows_out": out_total}
 

@@ -93,11 +93,14 @@ def run_build(
         try:
             before = plan.source_hash()
             previous: ShardFolder | None = None
-            for number, stage in enumerate(list(stages or plan.stages())[: last + 1]):
+            for number, stage in enumerate(stages or plan.stages()):
                 folder = ShardFolder(stage_folder(run, stage.contract.name), stage.contract.schema)
                 mark = fingerprint(stage, before)
                 report = folder.finished(mark) if number < first else None
+                if report is None and number > last:
+                    break  # what lies beyond `until` is kept where it still holds, and not run
                 if report is None:
+                    (run / "ledger.parquet").unlink(missing_ok=True)  # it would tell of other rows than the shards
                     if hasattr(stage, "requests") and journal is None:
                         journal = Journal(run / "journal.sqlite")
                     if number >= first:

@@ -76,7 +76,7 @@ def preview_release(
     plan: Plan, run: Path, *, until: str | None = None, restart_from: str | None = None
 ) -> list[tuple[str, str, str]]:
     """(stage, action, note) of what `build_release` would do."""
-    lines = []
+    lines: list[tuple[str, str, str]] = []
     for name, action, report in preview(plan, run, restart_from):
         if action == "reuse" and report is not None:
             note = f"{report['counts']['rows_in']} in, {report['counts']['rows_out']} out"

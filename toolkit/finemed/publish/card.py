@@ -1,6 +1,7 @@
 """The dataset card: YAML for the Hub, Markdown for people, from the release's manifest alone.
 
-Every text that comes from a corpus or a configuration is escaped, so it can neither format the card nor run in a browser.
+Every text that comes from a corpus or a configuration is escaped, so it can neither format the card nor run in a
+browser.
 """
 
 from __future__ import annotations
@@ -17,8 +18,23 @@ from finemed.records import EXTRACTIVE_NOTICE
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$>-])")
 _HUB_LICENCES = frozenset(
-    "apache-2.0 mit cc0-1.0 cc-by-4.0 cc-by-3.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 "
-    "odc-by odbl pddl gpl-3.0 bsd-3-clause".split()  # noqa: SIM905 - a word list reads better as text
+    [
+        "apache-2.0",
+        "mit",
+        "cc0-1.0",
+        "cc-by-4.0",
+        "cc-by-3.0",
+        "cc-by-sa-4.0",
+        "cc-by-nc-4.0",
+        "cc-by-nc-sa-4.0",
+        "cc-by-nd-4.0",
+        "cc-by-nc-nd-4.0",
+        "odc-by",
+        "odbl",
+        "pddl",
+        "gpl-3.0",
+        "bsd-3-clause",
+    ]
 )
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -44,6 +60,8 @@ def front_matter(manifest: dict[str, Any], card: dict[str, Any]) -> str:
         "configs": [
             {
                 "config_name": config,
+                # `datasets` caches a local folder by its name and this list: the hash keeps releases apart
+                "description": f"content {manifest['content'][config][:16]}",
                 **({"default": True} if config == "sft" else {}),
                 "data_files": [
                     {"split": split, "path": f"data/{config}/{split}.parquet"} for split in split_order(splits)
@@ -60,7 +78,11 @@ def front_matter(manifest: dict[str, Any], card: dict[str, Any]) -> str:
 def render_card(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     """The whole ``README.md`` of a release."""
     environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False, keep_trailing_newline=True
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 - Markdown, where every value goes through `escape`
+        keep_trailing_newline=True,
     )
     environment.filters["md"] = escape
     environment.filters["n"] = lambda value: f"{value:,}"

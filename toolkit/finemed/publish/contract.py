@@ -54,6 +54,6 @@ class Contract:
         differing = self._questions.get("dpo", set()) ^ self._questions.get("sft_reasoning", set())
         if differing:
             raise StageError(
-                f"release: {len(differing)} questions are in only one of dpo and sft_reasoning, such as {min(differing)}; "
-                "the split stage is faulty"
+                f"release: {len(differing)} questions are in only one of dpo and sft_reasoning, such as "
+                f"{min(differing)}; the split stage is faulty"
             )

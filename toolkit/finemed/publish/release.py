@@ -64,6 +64,10 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
         shutil.rmtree(building)
     manifest = _write_data(result, taxonomy, building)
     manifest = {"release_hash": identity, "card": settings, **manifest}
+    manifest["content"] = {
+        config: stable_hash([file_hash(building / "data" / config / f"{split}.parquet") for split in splits])
+        for config, splits in manifest["configs"].items()
+    }
     shutil.copyfile(result.run / "ledger.parquet", building / "ledger.parquet")
     write_atomic(building / "README.md", render_card(manifest, settings).encode("utf-8", "replace"))
     names = sorted(path.relative_to(building).as_posix() for path in building.rglob("*") if path.is_file())

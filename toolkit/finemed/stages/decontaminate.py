@@ -4,9 +4,9 @@
 *Drops* `contaminated` (detail: benchmark/item, which of its texts, containment, longest run of shared words).
 *Reference*: FineMed (arXiv 2501.09213) has no such step; n-gram containment as in GPT-3 (arXiv 2005.14165, appendix C).
 
-An item is its stem; option texts as long as `min_run` are texts of their own, so their order does not matter, and shorter
-ones ("CT angiography of the aorta") flag nothing alone. Word n-grams that occur in many stems ("which of the following is
-the most likely") count for nothing.
+An item is its stem; option texts as long as `min_run` are texts of their own, so their order does not matter, and
+shorter ones ("CT angiography of the aorta") flag nothing alone. Word n-grams that occur in many stems ("which of the
+following is the most likely") count for nothing.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class BenchmarkIndex:
     unmatchable: int = 0
     """Items without an informative n-gram, which can never be found."""
     _by_gram: dict[int, list[int]] = field(default_factory=dict)
-    _all: Hashes = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
     @classmethod
     def load(cls, paths: Sequence[Path], config: DecontaminateConfig) -> BenchmarkIndex:
@@ -71,7 +70,8 @@ class BenchmarkIndex:
                 if part == "stem":
                     index.items[name] = index.items.get(name, 0) + 1
                 parts.append((f"{name}/{item}", part, tokens))
-            index.hashes[path.name] = file_hash(path)
+            key = path.name if path.name not in index.hashes else f"{path.name}#{len(index.hashes) + 1}"
+            index.hashes[key] = file_hash(path)
         index._fill(parts)
         return index
 
@@ -94,7 +94,6 @@ class BenchmarkIndex:
             for gram in grams:
                 by_gram[gram].append(number)
         self._by_gram = dict(by_gram)
-        self._all = np.array(sorted(by_gram), dtype=np.uint64)
 
     def find(self, text: str) -> tuple[str, str] | None:
         """The benchmark text that overlaps most with `text`, as (item, description), or None."""
@@ -118,8 +117,8 @@ class BenchmarkIndex:
 
     def _hits(self, grams: Hashes) -> dict[int, list[int]]:
         hits: defaultdict[int, list[int]] = defaultdict(list)
-        for position in np.flatnonzero(np.isin(grams, self._all)).tolist():
-            for number in self._by_gram[int(grams[position])]:
+        for position, gram in enumerate(grams.tolist()):
+            for number in self._by_gram.get(gram, ()):
                 hits[number].append(position)
         return hits
 
@@ -134,7 +133,7 @@ def _longest_run(positions: list[int]) -> int:
 
 def _read_items(path: Path) -> list[tuple[str, str, str, list[str]]]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # not splitlines: text may hold other line separators
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path.name}: cannot be read as a benchmark ({error}); check `decontaminate.benchmarks`"
@@ -145,7 +144,9 @@ def _read_items(path: Path) -> list[tuple[str, str, str, list[str]]]:
             continue
         try:
             item = json.loads(line)
-            question, options = str(item["question"]), item.get("options") or {}
+            question, options = item["question"], item.get("options") or {}
+            if not isinstance(question, str) or isinstance(options, str):
+                raise TypeError("`question` is a text, `options` are several")
             values = options.values() if isinstance(options, dict) else options
             texts = [str(value) for value in values]
         except (ValueError, KeyError, TypeError, AttributeError) as error:

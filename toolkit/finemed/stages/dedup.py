@@ -64,11 +64,13 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
     for position, sketch in enumerate(ordered):
         result.rows += 1
         result.state_bytes += sketch.grams.nbytes + 40 * len(sketch.bands)
-        candidates: dict[int, None] = {}
+        candidates: set[int] = set()
+        beyond: set[int] = set()
         for band in sketch.bands:
             members = buckets.get(band, [])
-            candidates.update(dict.fromkeys(members[: config.max_bucket]))
-            result.not_compared += max(0, len(members) - config.max_bucket)
+            candidates.update(members[: config.max_bucket])
+            beyond.update(members[config.max_bucket :])
+        result.not_compared += len(beyond - candidates)
         best, keeper = 0.0, -1
         for other in sorted(candidates):
             result.compared += 1

@@ -17,7 +17,7 @@ from finemed.config import FilterConfig, identity
 from finemed.records import Passage
 from finemed.stages.base import Contract, Outcome, split_rows
 from finemed.text import quality
-from finemed.text.language import identify
+from finemed.text.language import identify, same_code
 from finemed.text.normalise import words
 from finemed.text.segment import sentences
 
@@ -44,7 +44,7 @@ def filter_passages(rows: pl.DataFrame, config: FilterConfig) -> Outcome:
     languages = []
     for row_id, text, stated in rows.select("passage_id", "text", "language").iter_rows():
         tokens = words(text)
-        language = stated or identify(tokens)
+        language = same_code(stated) if stated else identify(tokens)
         languages.append(language)
         fault = next(_faults(text, tokens, language, config), None)
         if fault is not None:

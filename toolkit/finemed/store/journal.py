@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ CREATE TABLE IF NOT EXISTS replies (
 """
 
 
+def _use_wal(db: sqlite3.Connection, patience_s: float = 60) -> None:
+    """Sets the mode; two processes that open a new file at once do not wait for each other here, so try again."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 class Journal:
     """A durable map from request key to raw reply."""
 
@@ -35,7 +49,7 @@ class Journal:
         try:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
             try:
-                self._db.execute("PRAGMA journal_mode=WAL")
+                _use_wal(self._db)
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._db.execute(_TABLE)
             except BaseException:

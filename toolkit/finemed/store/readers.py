@@ -75,9 +75,11 @@ def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
     elif pattern.is_dir():
         found, root = _below(pattern), pattern
     else:
-        found = [Path(name) for name in sorted(glob.glob(str(pattern), recursive=True)) if Path(name).is_file()]
-        fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
-        root = Path(*fixed)
+        fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(source.path).parts))
+        root = Path(base, fixed)
+        rest = Path(source.path).relative_to(fixed)
+        matches = sorted(glob.glob(str(Path(glob.escape(str(root)), rest)), recursive=True))
+        found = [Path(name) for name in matches if Path(name).is_file()]
     if not found:
         raise InputError(f"source `{source.name}`: {source.path} matches no file under {base}; check `sources.path`")
     files = []
@@ -163,7 +165,7 @@ def _record(file: InputFile, number: int, values: dict[str, Any], fault: str | N
 
 def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | None:
     if column not in values:
-        return f"missing_column: no `{column}` among {', '.join(sorted(map(str, values)))[:120]}"
+        return _missing(column, list(values))
     if text is None or not text.strip():
         return f"empty_text: `{column}` holds nothing"
     if "\x00" in text:
@@ -173,26 +175,33 @@ def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | 
     return None
 
 
+def _missing(column: str, names: list[str]) -> str:
+    return f"missing_column: no `{column}` among {', '.join(sorted(map(str, names)))[:120]}"
+
+
 _Raw = Iterator[tuple[dict[str, Any], str | None]]
 
 
 def _read_jsonl(file: InputFile) -> _Raw:
-    with file.path.open("rb") as lines:
-        for line in lines:
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line.decode("utf-8-sig"))
-            except UnicodeDecodeError as error:
-                yield {}, f"not_utf8: byte {error.start} of the line"
-                continue
-            except (ValueError, RecursionError) as error:
-                yield {}, f"not_json: {error}"
-                continue
-            if isinstance(value, dict):
-                yield value, None
-            else:
-                yield {}, f"not_an_object: the line holds {type(value).__name__}"
+    try:
+        with file.path.open("rb") as lines:
+            for line in lines:
+                if line.strip():
+                    yield _json_line(line)
+    except OSError as error:
+        yield {}, f"unreadable_file: {error.strerror or type(error).__name__}"
+
+
+def _json_line(line: bytes) -> tuple[dict[str, Any], str | None]:
+    try:
+        value = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return {}, f"not_utf8: byte {error.start} of the line"
+    except (ValueError, RecursionError) as error:
+        return {}, f"not_json: {error}"
+    if not isinstance(value, dict):
+        return {}, f"not_an_object: the line holds {type(value).__name__}"
+    return value, None
 
 
 def _read_parquet(file: InputFile) -> _Raw:
@@ -201,10 +210,12 @@ def _read_parquet(file: InputFile) -> _Raw:
     wanted = [getattr(file.source.columns, field) for field in FIELDS]
     try:
         with pq.ParquetFile(file.path) as parquet:
-            present = [name for name in parquet.schema_arrow.names if name in wanted]
+            names = parquet.schema_arrow.names
+            present = [name for name in names if name in wanted]
+            fault = None if file.source.columns.text in present else _missing(file.source.columns.text, names)
             for batch in parquet.iter_batches(batch_size=1000, columns=present):
                 for row in batch.to_pylist():
-                    yield row, None
+                    yield row, fault
     except (OSError, ValueError, KeyError) as error:
         yield {}, _unreadable(file, error)
 

@@ -58,12 +58,12 @@ class ShardFolder:
 
     def begin(self, fingerprint: str) -> None:
         """Makes the folder ready for this fingerprint: keeps finished shards of the same, removes those of another."""
+        (self.path / "stage.json").unlink(missing_ok=True)  # first: it vouches for files that go next
         begun = self.path / "begun.json"
         if not begun.exists() or read_json(begun).get("fingerprint") != fingerprint:
             if self.path.exists():
                 shutil.rmtree(self.path)
             write_json(begun, {"fingerprint": fingerprint})
-        (self.path / "stage.json").unlink(missing_ok=True)
         remove_temporaries(self.path)
 
     def kept_path(self, index: int) -> Path:

@@ -55,3 +55,15 @@ def _has_kana(sample: Sequence[str]) -> bool:
     """Japanese whose phrases happen to start with Chinese characters, as most nouns do."""
     text = "".join(sample)
     return len(_KANA.findall(text)) >= 0.1 * len(text)
+
+
+_THREE_LETTERS = {
+    "eng": "en", "spa": "es", "fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "por": "pt", "ita": "it", "nld": "nl",
+    "dut": "nl", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko", "rus": "ru", "ara": "ar", "hin": "hi", "ell": "el",
+}  # fmt: skip
+
+
+def same_code(stated: str) -> str:
+    """A stated language as ISO 639-1 where it is a known code: ``en-US``, ``EN`` and ``eng`` are all ``en``."""
+    code = stated.strip().lower().replace("_", "-").split("-")[0]
+    return _THREE_LETTERS.get(code, code)

@@ -14,7 +14,7 @@ _END = re.compile(
     r"(?:[.!?]+[\"')\]\u201d\u2019]*(?=\s+[\"'(\[\u201c\u2018]?[A-Z0-9\u00c0-\u00de\u00bf\u00a1])|[\u3002\uff01\uff1f]+|\n\s*\n)"
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|vs|etc|e\.g|i\.e|cf|Fig|Figs|No|Nos|approx|al|Inc|Jr|Sr|Vol|pp|ca|U\.S|Ph\.D|M\.D)|\b[A-Z])\.$"
+    r"(?:\b(?:Dr|Mr|Mrs|Ms|Prof|St|vs|etc|e\.g|i\.e|cf|[Ff]igs?|No|Nos|approx|al|Inc|Jr|Sr|Vol|pp|ca|U\.S|Ph\.D|M\.D)|\b[A-Z])\.$"
 )
 TOKENS_PER_WORD = 1.3
 

@@ -116,9 +116,9 @@ def _tokenizer(texts: list[str]) -> Any:
     bpe.train_from_iterator(texts, trainer)
     tokenizer: Any = PreTrainedTokenizerFast(
         tokenizer_object=bpe,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
+        pad_token=SPECIAL[0],
+        bos_token=SPECIAL[1],
+        eos_token=SPECIAL[2],
         extra_special_tokens=list(SPECIAL[3:]),
         model_max_length=CONTEXT,
     )

@@ -91,7 +91,7 @@ def run_trainer(trainer: Any, recipe: SftRecipe | DpoRecipe, counts: Counts, ref
     _tidy(recipe.output_dir)
     _write(recipe.output_dir / "provenance.json", provenance(recipe, reference, seconds))
     _write(recipe.output_dir / "metrics.json", metrics)
-    print(summary(metrics), file=sys.stderr, flush=True)
+    _say(summary(metrics))
     return metrics
 
 
@@ -152,10 +152,14 @@ def _talk(stage: str) -> Any:
     class Talk(TrainerCallback):  # type: ignore[misc, unused-ignore]
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs and state.is_world_process_zero:
-                line = f"{stage} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.3f}"
-                print(line, file=sys.stderr, flush=True)
+                _say(f"{stage} step {state.global_step}/{state.max_steps} loss {float(logs['loss']):.3f}")
 
     return Talk()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _tidy(folder: Path) -> None:

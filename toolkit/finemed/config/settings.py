@@ -1,25 +1,14 @@
-"""The settings of a build: one model per stage, read from ``finemed.yaml`` and ``--set``.
-
-::
-
-    config = load_config(Path("finemed.yaml"), ["route.top_share=0.1"])
+"""The settings of a build: one model per stage.
 
 All models are frozen and refuse unknown keys. Fields marked *volatile* (where, how fast, with which key) never change
-what comes out, so they enter no hash: `identity` leaves them out.
+what comes out, so they enter no hash.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from finemed.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 VOLATILE: dict[str, Any] = {"volatile": True}
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -205,13 +194,15 @@ class SplitConfig(Settings):
     """Share of the complex samples that go to `ttt` instead of `dpo` and `sft_reasoning`."""
     component_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Questions at least this similar (Jaccard of word trigrams) are one component."""
-    min_rows: dict[Literal["sft", "sft_reasoning", "dpo", "ttt"], Annotated[int, Field(ge=0)]] = {
-        "sft": 1,
-        "sft_reasoning": 1,
-        "dpo": 1,
-        "ttt": 1,
-    }
-    """Smallest pools that are worth publishing; a pool that is left out may be empty."""
+    min_rows: dict[Literal["sft", "sft_reasoning", "dpo", "ttt"], Annotated[int, Field(ge=0)]] = Field(
+        default={"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1}
+    )
+    """Smallest pools that are worth publishing; pools that are left out keep their minimum of 1."""
+
+    @field_validator("min_rows")
+    @classmethod
+    def _over_defaults(cls, given: dict[Any, int]) -> dict[Any, int]:
+        return {"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1} | given
 
 
 class CardConfig(Settings):
@@ -279,22 +270,6 @@ class BuildConfig(Settings):
     split: SplitConfig = SplitConfig()
     card: CardConfig = CardConfig()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> BuildConfig:
-        names = [source.name for source in self.sources]
-        faults = [
-            f"source name `{name}` is used twice; names are part of ids, give each its own"
-            for name in sorted({n for n in names if names.count(n) > 1})
-        ]
-        known = {"rules", *self.backends}
-        for stage in LLM_SECTIONS:
-            backend = getattr(self, stage).backend
-            if backend not in known:
-                faults.append(f"`{stage}.backend` is `{backend}`; known are {', '.join(sorted(known))}")
-        if faults:
-            raise ValueError("; ".join(faults))
-        return self
-
     def backend_of(self, section: str) -> RulesBackend | OpenAIBackend:
         """The backend that a section names, with the section's own model where it sets one."""
         settings: LlmConfig = getattr(self, section)
@@ -305,98 +280,3 @@ class BuildConfig(Settings):
 
 
 LLM_SECTIONS = ("classify", "generate", "judge", "respond", "reason", "judge_answers")
-
-
-def identity(settings: BaseModel) -> dict[str, Any]:
-    """The part of settings that decides the output: everything but volatile fields."""
-    kept: dict[str, Any] = {}
-    for name, field in type(settings).model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and extra.get("volatile"):
-            continue
-        kept[name] = _plain(getattr(settings, name))
-    return kept
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return identity(value)
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in sorted(value.items())}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def stable_hash(value: Any) -> str:
-    """SHA-256 of canonical JSON, in hexadecimal."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def load_config(path: Path, overrides: Sequence[str] = ()) -> BuildConfig:
-    """Reads a configuration file and applies ``a.b=c`` overrides (values are YAML).
-
-    Raises:
-        ConfigError: with every fault of the file, each with its place.
-    """
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `finemed init` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: holds {type(raw).__name__}, not settings; `finemed init` writes an example")
-    for override in overrides:
-        _apply(raw, override)
-    try:
-        return BuildConfig.model_validate(raw)
-    except ValidationError as error:
-        raise ConfigError(_faults(path, error)) from None
-
-
-def _apply(raw: dict[str, Any], override: str) -> None:
-    key, eq, value = override.partition("=")
-    if not eq or not key:
-        raise ConfigError(f"--set {override}: not of the form section.key=value")
-    try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not YAML; quote it") from None
-    *parents, last = key.split(".")
-    node: Any = raw
-    for part in parents:
-        node = node[_index(node, part, override)] if isinstance(node, list) else node.setdefault(part, {})
-        if not isinstance(node, dict | list):
-            raise ConfigError(f"--set {override}: `{part}` is a value, not a section")
-    if isinstance(node, list):
-        node[_index(node, last, override)] = parsed
-    else:
-        node[last] = parsed
-
-
-def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
-        raise ConfigError(f"--set {override}: `{part}` is not an index below {len(node)}")
-    return int(part)
-
-
-def _faults(path: Path, error: ValidationError) -> str:
-    lines = []
-    for fault in error.errors():
-        parts = [str(part) for part in fault["loc"]]
-        if parts[:1] == ["backends"]:
-            del parts[2:3]  # the backend's type, which is no key of the file
-        place = ".".join(parts) or "the file"
-        value = fault.get("input")
-        shown = "" if isinstance(value, dict | list) or value is None else f" (got {str(value)[:60]!r})"
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = "no such setting; see docs/configuration.md or `finemed init`"
-        lines.append(f"{path}: `{place}`: {message}{shown}")
-    return "\n".join(lines)

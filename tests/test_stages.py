@@ -1,0 +1,1206 @@
+"""What each stage keeps, writes and drops."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from rows import (
+    FAILURES,
+    Script,
+    Scripted,
+    classified,
+    details,
+    judged,
+    judged_response,
+    passage,
+    question,
+    reasoned,
+    reasons,
+    reply,
+    response,
+    routed,
+    run_shards,
+    run_stage,
+    sample,
+)
+
+from finemed.config import (
+    ClassifyConfig,
+    Columns,
+    DecontaminateConfig,
+    DedupConfig,
+    FilterConfig,
+    GenerateConfig,
+    IngestConfig,
+    JudgeAnswersConfig,
+    JudgeConfig,
+    RankConfig,
+    ReasonConfig,
+    RespondConfig,
+    RouteConfig,
+    SourceConfig,
+    SplitConfig,
+)
+from finemed.errors import InputError, PoolError
+from finemed.llm.base import Completion, Request
+from finemed.records import (
+    ClassifiedPassage,
+    Instruction,
+    JudgedInstruction,
+    JudgedResponse,
+    Passage,
+    ReasonedInstruction,
+    Response,
+    RoutedInstruction,
+    Sample,
+    frame,
+)
+from finemed.stages.base import Outcome
+from finemed.stages.classify import ClassifyStage
+from finemed.stages.decontaminate import COMMON_STEMS, BenchmarkIndex, DecontaminateStage
+from finemed.stages.dedup import DedupResult, DedupStage, Sketch, dedup
+from finemed.stages.filter import RULES, FilterStage
+from finemed.stages.generate import GenerateStage
+from finemed.stages.ingest import IngestStage
+from finemed.stages.judge import JudgeStage
+from finemed.stages.judge_answers import JudgeAnswersStage
+from finemed.stages.rank import RankStage
+from finemed.stages.reason import ReasonStage
+from finemed.stages.respond import RespondStage
+from finemed.stages.route import RouteStage
+from finemed.stages.split import SplitStage, components
+from finemed.store.readers import find_files, record_batches
+from finemed.taxonomy import load_taxonomy
+
+STATES = tuple(FAILURES)
+
+
+def ids(outcome: Outcome) -> list[str]:
+    return outcome.kept[:, "instruction_id"].to_list()
+
+
+# --- ingest ----------------------------------------------------------------------------------------------------------
+
+
+def ingest(folder: Path, *lines: dict[str, Any] | str, **settings: Any) -> Outcome:
+    """Writes the lines as JSONL, reads them back and ingests them."""
+    source = {"name": "web", "path": "web.jsonl", **settings.pop("source", {})}
+    text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
+    (folder / "web.jsonl").write_text(text, "utf-8")
+    ((_, records),) = record_batches(find_files(SourceConfig(**source), folder), 1000)
+    return run_shards(IngestStage(IngestConfig(**settings)), [records]).outcome()
+
+
+def test_a_short_record_is_one_passage_whose_span_leaves_out_the_blanks_around_it(tmp_path: Path) -> None:
+    (row,) = ingest(tmp_path, {"text": "  Croup barks.\n"}).kept.to_dicts()
+    assert (row["span_start"], row["span_end"], row["text"]) == (2, 14, "Croup barks.")
+
+
+def test_spans_of_a_long_record_find_each_passage_in_the_raw_text(tmp_path: Path) -> None:
+    raw = " ".join(f"Sentence number {n} says   that drug {n} helps in disease {n}." for n in range(40))
+    rows = ingest(tmp_path, {"text": raw}, max_tokens=100, min_tokens=10).kept.to_dicts()
+    assert len(rows) > 3
+    spans = [(row["span_start"], row["span_end"]) for row in rows]
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    for row, (start, end) in zip(rows, spans, strict=True):
+        assert row["text"] == " ".join(raw[start:end].split())
+    assert " ".join(row["text"] for row in rows) == " ".join(raw.split())
+
+
+def test_ids_come_from_content_and_survive_reordering_and_company(tmp_path: Path) -> None:
+    lines: list[dict[str, Any]] = [{"text": f"Disease {n} has a cause."} for n in range(5)]
+    first = ingest(tmp_path, *lines).kept
+    later = ingest(tmp_path, {"text": "A new record."}, "broken", *reversed(lines)).kept
+    known = dict(first.select("text", "passage_id").iter_rows())
+    again = dict(later.select("text", "passage_id").iter_rows())
+    assert len(set(known.values())) == 5
+    assert {text: again[text] for text in known} == known
+    assert first["record_id"].to_list()[0] == "web/web.jsonl:1"
+    assert later["record_id"].to_list()[-1] == "web/web.jsonl:7"
+
+
+def test_ids_tell_sources_and_mapped_ids_apart(tmp_path: Path) -> None:
+    line = {"key": "7", "text": "Croup barks."}
+    found = {
+        ingest(tmp_path, line, source=source).kept["document_id"].item()
+        for source in ({}, {"name": "book"}, {"columns": Columns(id="key")})
+    }
+    assert len(found) == 3
+
+
+def test_faults_pass_through_as_reasons(tmp_path: Path) -> None:
+    outcome = ingest(
+        tmp_path,
+        {"text": "Croup barks."},
+        "{not json",
+        "[1, 2]",
+        {"title": "no text"},
+        {"text": "   "},
+        {"text": 5},
+        {"text": "Croup barks."},
+        {"text": "\x07\x08"},
+    )
+    assert outcome.kept.height == 1
+    assert reasons(outcome) == {
+        "web/web.jsonl:2": "not_json",
+        "web/web.jsonl:3": "not_an_object",
+        "web/web.jsonl:4": "missing_column",
+        "web/web.jsonl:5": "empty_text",
+        "web/web.jsonl:6": "text_not_string",
+        "web/web.jsonl:7": "repeated_record",
+        "web/web.jsonl:8": "empty_text",
+    }
+    assert details(outcome)["web/web.jsonl:3"] == "the line holds list"
+
+
+def test_licence_attribution_and_url_of_the_row_win_over_those_of_the_source(tmp_path: Path) -> None:
+    own = {"text": "A barks.", "l": "CC-BY-4.0", "a": "Ann", "u": "https://a.example"}
+    columns = Columns(license="l", attribution="a", url="u")
+    source = {"columns": columns, "license": "CC0-1.0", "attribution": "Web", "url": "https://web.example"}
+    rows = ingest(tmp_path, own, {"text": "B barks."}, source=source).kept
+    assert rows.select("license", "attribution", "url").rows() == [
+        ("CC-BY-4.0", "Ann", "https://a.example"),
+        ("CC0-1.0", "Web", "https://web.example"),
+    ]
+
+
+def test_an_unknown_licence_stays_null(tmp_path: Path) -> None:
+    (row,) = ingest(tmp_path, {"text": "Croup barks."}).kept.to_dicts()
+    assert (row["license"], row["attribution"], row["url"], row["language"]) == (None, None, None, None)
+
+
+# --- filter ----------------------------------------------------------------------------------------------------------
+
+OPEN: dict[str, Any] = {
+    "min_words": 0,
+    "max_words": 9999,
+    "languages": [],
+    "min_letter_share": 0,
+    "max_repeated_share": 1,
+    "max_spam_cues": 99,
+    "max_boilerplate_share": 1,
+    "min_medical_density": 0,
+    "min_medical_terms": 0,
+}
+TEN = "amber basil cedar daisy elder fir grass hazel iris jute"
+
+
+def filtered(text: str, language: str | None = "en", **settings: Any) -> Outcome:
+    config = FilterConfig(**(OPEN | settings))
+    return run_stage(FilterStage(config), Passage, [passage(text=text, language=language)])
+
+
+@pytest.mark.parametrize(
+    ("reason", "settings", "kept", "dropped", "detail"),
+    [
+        ("too_short", {"min_words": 10}, TEN, TEN[:-5], "9 words, minimum 10"),
+        ("too_long", {"max_words": 10}, TEN, TEN + " kale", "11 words, maximum 10"),
+        (
+            "few_letters",
+            {"min_letter_share": 0.6},
+            "abcdef 1234",
+            "abcde 12345",
+            "0.50 of the characters are letters, minimum 0.6",
+        ),
+        (
+            "repetition",
+            {"max_repeated_share": 0.4},
+            f"{TEN} {TEN}",  # 6 of 16 sequences of five words are repeated
+            f"{TEN} {TEN} amber",  # 7 of 17
+            "0.41 of the 5-word sequences repeat, maximum 0.4",
+        ),
+        (
+            "spam",
+            {"max_spam_cues": 2},
+            "Buy now or click here for relief.",
+            "Buy now or click here for a miracle.",
+            "3 advertising phrases, maximum 2",
+        ),
+        (
+            "boilerplate",
+            {"max_boilerplate_share": 0.5},
+            "Croup barks. Accept all cookies.",
+            "Croup barks. Accept all cookies. Sign in.",
+            "0.67 of the sentences, maximum 0.5",
+        ),
+        (
+            "not_medical",
+            {"min_medical_density": 10},
+            "the fever " + TEN[:-11],
+            "then the fever " + TEN[:-5],
+            "8.3 medical terms per 100 words, 1 different",
+        ),
+        (
+            "not_medical",
+            {"min_medical_terms": 2},
+            "fever and cough",
+            "fever and fever",
+            "66.7 medical terms per 100 words, 1 different",
+        ),
+    ],
+)
+def test_a_filter_rule_drops_just_beyond_its_threshold(
+    reason: str, settings: dict[str, Any], kept: str, dropped: str, detail: str
+) -> None:
+    assert filtered(kept, **settings).kept.height == 1
+    outcome = filtered(dropped, **settings)
+    assert (reasons(outcome), details(outcome)) == ({"p1": reason}, {"p1": detail})
+
+
+def test_languages_are_those_stated_or_else_identified() -> None:
+    english = "The fever is a response of the body to an infection and it may be treated."
+    spanish = "La fiebre es una respuesta del cuerpo a una infección y no se trata por lo general."
+    assert filtered(english, None, languages=["en"]).kept["language"].item() == "en"
+    assert filtered(english, "fr", languages=["fr"]).kept["language"].item() == "fr"
+    assert details(filtered(spanish, None, languages=["en", "fr"])) == {"p1": "es, kept are en, fr"}
+    assert reasons(filtered(english, "fr", languages=["en"])) == {"p1": "language"}
+    assert filtered(spanish, None, languages=[]).kept["language"].item() == "es"
+
+
+def test_the_medical_gate_judges_english_only() -> None:
+    assert filtered(TEN, "de", min_medical_terms=1).kept.height == 1
+    assert reasons(filtered(TEN, "en", min_medical_terms=1)) == {"p1": "not_medical"}
+
+
+def test_the_first_rule_that_fails_names_the_drop() -> None:
+    fails_all = f"Buy now 7 cookies. {TEN} {TEN}"
+    strict: dict[str, dict[str, Any]] = {
+        "too_short": {"min_words": 1000},
+        "too_long": {"max_words": 1},
+        "few_letters": {"min_letter_share": 1},
+        "repetition": {"max_repeated_share": 0},
+        "spam": {"max_spam_cues": 0},
+        "boilerplate": {"max_boilerplate_share": 0},
+        "language": {"languages": ["de"]},
+        "not_medical": {"min_medical_terms": 1},
+    }
+    assert tuple(strict) == RULES
+    for position, rule in enumerate(RULES):
+        settings = {key: value for name in RULES[position:] for key, value in strict[name].items()}
+        assert reasons(filtered(fails_all, **settings)) == {"p1": rule}
+
+
+# --- dedup -----------------------------------------------------------------------------------------------------------
+
+
+def stage_for_dedup(**settings: Any) -> DedupStage:
+    return DedupStage(
+        "dedup_instructions", DedupConfig(**settings), JudgedInstruction, "instruction_id", "instruction", "quality"
+    )
+
+
+def deduplicated(texts: dict[str, str], quality: dict[str, int] | None = None, **settings: Any) -> Outcome:
+    rows = [
+        judged(instruction_id=name, instruction=text, quality=(quality or {}).get(name, 5))
+        for name, text in texts.items()
+    ]
+    return run_stage(stage_for_dedup(**settings), JudgedInstruction, rows)
+
+
+def exact_jaccard(left: str, right: str, size: int) -> float:
+    one, two = ({tuple(t.split()[i : i + size]) for i in range(len(t.split()) - size + 1)} for t in (left, right))
+    return len(one & two) / len(one | two)
+
+
+def numbered(*spans: range) -> str:
+    return " ".join(f"word{n}" for span in spans for n in span)
+
+
+def noisy_corpus(draw: random.Random) -> dict[str, str]:
+    """Eight texts of 40 words with eight versions each, a word or a few changed."""
+    texts = {}
+    for family in range(8):
+        base = [f"w{family}x{n}" for n in range(40)]
+        for version in range(8):
+            changed = list(base)
+            for place in draw.sample(range(40), draw.randint(0, 4)):
+                changed[place] = f"v{version}x{place}"
+            texts[f"i{draw.getrandbits(64):016x}"] = " ".join(changed)
+    return texts
+
+
+def test_every_drop_names_a_kept_row_and_their_exact_similarity() -> None:
+    texts = noisy_corpus(random.Random(4))
+    outcome = deduplicated(texts, threshold=0.6, ngram_size=2)
+    kept = set(ids(outcome))
+    assert len(kept) >= 8
+    assert outcome.dropped.height >= 20
+    assert set(reasons(outcome).values()) == {"near_duplicate"}
+    for row_id, detail in details(outcome).items():
+        keeper = detail.removeprefix("of ").split(",")[0]
+        similarity = exact_jaccard(texts[row_id], texts[keeper], 2)
+        assert keeper in kept
+        assert similarity >= 0.6
+        assert detail == f"of {keeper}, Jaccard {similarity:.4f}"
+    pairs = [(a, b) for a in kept for b in kept if a < b]
+    assert max(exact_jaccard(texts[a], texts[b], 2) for a, b in pairs) < 0.75  # 25 x 5 bands find what is closer
+
+
+def test_the_outcome_does_not_depend_on_the_order_or_the_shards() -> None:
+    rows = [
+        judged(instruction_id=name, instruction=text, quality=number % 3 + 1)
+        for number, (name, text) in enumerate(noisy_corpus(random.Random(5)).items())
+    ]
+    stage = stage_for_dedup(threshold=0.6, ngram_size=2)
+    once = details(run_stage(stage, JudgedInstruction, rows))
+    random.Random(6).shuffle(rows)
+    shards = [frame(JudgedInstruction, rows[start : start + 7]) for start in range(0, len(rows), 7)]
+    assert len(once) >= 20
+    assert details(run_shards(stage, shards).outcome()) == once
+
+
+def test_no_chain_of_similarities_swallows_its_end() -> None:
+    texts = {"a": numbered(range(30)), "b": numbered(range(3, 33)), "c": numbered(range(6, 36))}
+    # Jaccard of words: a~b and b~c 27/33, a~c 24/36
+    outcome = deduplicated(texts, threshold=0.75, ngram_size=1)
+    assert ids(outcome) == ["a", "c"]
+    assert details(outcome) == {"b": "of a, Jaccard 0.8182"}
+    best_b = deduplicated(texts, {"b": 9}, threshold=0.75, ngram_size=1)
+    assert details(best_b) == {"a": "of b, Jaccard 0.8182", "c": "of b, Jaccard 0.8182"}
+
+
+@pytest.mark.parametrize(("threshold", "dropped"), [(0.81, True), (0.82, False)])
+def test_the_threshold_decides(threshold: float, dropped: bool) -> None:
+    texts = {"a": numbered(range(30)), "b": numbered(range(3, 33))}  # 27/33 = 0.818
+    assert (reasons(deduplicated(texts, threshold=threshold, ngram_size=1)) != {}) is dropped
+
+
+def test_a_similarity_equal_to_the_threshold_is_a_duplicate() -> None:
+    texts = {"a": numbered(range(30)), "b": numbered(range(6, 36))}  # 24/36
+    assert ids(deduplicated(texts, threshold=24 / 36, ngram_size=1)) == ["a"]
+
+
+def test_texts_without_words_are_equal_to_nothing() -> None:
+    assert ids(deduplicated({"a": "", "b": "", "c": "?!"})) == ["a", "b", "c"]
+
+
+def test_the_best_row_stays_and_among_equals_the_smallest_id() -> None:
+    same = {"b": "Croup barks at night.", "a": "Croup barks at night.", "c": "Croup barks at night."}
+    assert ids(deduplicated(same)) == ["a"]
+    assert ids(deduplicated(same, {"a": 4, "b": 9, "c": 9})) == ["b"]
+
+
+def test_case_and_punctuation_do_not_make_a_difference() -> None:
+    assert ids(deduplicated({"a": "Croup barks at night.", "b": "croup barks, at NIGHT!"})) == ["a"]
+
+
+def test_what_lies_beyond_a_full_bucket_is_counted() -> None:
+    sketches = [Sketch(f"i{n}", 5, np.array([n], dtype=np.uint64), (1,)) for n in range(5)]
+    result = dedup(sketches, DedupConfig(max_bucket=2))
+    assert (result.dropped, result.compared, result.not_compared) == ({}, 0 + 1 + 2 + 2 + 2, 0 + 0 + 0 + 1 + 2)
+    report = stage_for_dedup().report(result)
+    assert (report["compared"], report["not_compared"]) == (7, 3)
+    assert stage_for_dedup().report(DedupResult())["bytes_per_row"] == 0
+
+
+# --- classify --------------------------------------------------------------------------------------------------------
+
+
+def classify(script: Script, max_reasks: int = 1) -> tuple[Outcome, Scripted]:
+    backend = Scripted(script)
+    stage = ClassifyStage(ClassifyConfig(max_reasks=max_reasks), backend, load_taxonomy())
+    return run_stage(stage, Passage, [passage()]), backend
+
+
+def placed(department: str, subdepartment: str) -> Script:
+    return reply(department=department, subdepartment=subdepartment, confidence=0.8)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (("Surgery", "Urology"), ("Surgery", "Urology")),
+        (("Surgery", "none"), ("Surgery", "none")),
+        (("none", "none"), ("none", "none")),
+        (("none", "Urology"), ("none", "none")),
+    ],
+)
+def test_a_place_in_the_tree_is_written_down(given: tuple[str, str], expected: tuple[str, str]) -> None:
+    outcome, backend = classify(placed(*given))
+    (row,) = outcome.kept.to_dicts()
+    assert (row["department"], row["subdepartment"]) == expected
+    assert (row["department_confidence"], row["classify_model"]) == (0.8, "scripted")
+    assert len(backend.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "fact"),
+    [
+        (("Astrology", "none"), "`department`: 'Astrology' is not in the tree"),
+        (("Urology", "none"), "`department`: 'Urology' is not in the tree"),
+        (("Surgery", "Cardiology"), "`subdepartment`: 'Cardiology' is not in Surgery"),
+    ],
+)
+def test_a_label_outside_the_tree_is_asked_again_and_ends_unparsable(given: tuple[str, str], fact: str) -> None:
+    outcome, backend = classify(placed(*given), max_reasks=2)
+    assert reasons(outcome) == {"p1": "classify_unparsable"}
+    assert details(outcome) == {"p1": f"{fact} (asked 3 times)"}
+    assert [request.reask for request in backend.asked] == [0, 1, 2]
+
+
+def test_a_second_reply_inside_the_tree_is_taken() -> None:
+    good, bad = placed("Surgery", "Urology"), placed("Astrology", "none")
+    outcome, _ = classify(lambda request: (good if request.reask else bad)(request))
+    assert outcome.kept["subdepartment"].to_list() == ["Urology"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_passage_that_could_not_be_classified_is_not_called_none(state: str) -> None:
+    outcome, _ = classify(FAILURES[state])
+    assert (outcome.kept.height, reasons(outcome)) == (0, {"p1": f"classify_{state}"})
+
+
+def test_the_prompt_offers_every_label_of_the_tree() -> None:
+    _, backend = classify(placed("none", "none"))
+    content = backend.asked[0].messages()[-1]["content"]
+    assert all(label in content for pair in load_taxonomy().labels() for label in pair if label is not None)
+
+
+# --- generate --------------------------------------------------------------------------------------------------------
+
+
+def generate(script: Script) -> Outcome:
+    return run_stage(GenerateStage(GenerateConfig(max_reasks=1), Scripted(script)), ClassifiedPassage, [classified()])
+
+
+def two(first: str, second: str, task1: str = "mechanism", task2: str = "treatment") -> Script:
+    return reply(question1=first, task_type1=task1, question2=second, task_type2=task2)
+
+
+def test_two_questions_become_two_rows_with_their_ancestors() -> None:
+    rows = generate(two("Why does croup bark?", "How is croup treated?")).kept
+    assert rows.select("instruction", "task_type").rows() == [
+        ("Why does croup bark?", "mechanism"),
+        ("How is croup treated?", "treatment"),
+    ]
+    assert rows["instruction_id"].n_unique() == 2
+    assert rows.select(list(classified())).rows() == [tuple(classified().values())] * 2
+    assert rows.select("instruction_model", "instruction_prompt").unique().rows() == [("scripted", "generate@1")]
+
+
+def test_the_same_question_twice_is_one_row() -> None:
+    rows = generate(two("Why does croup bark?", " Why does croup bark? ")).kept
+    assert rows.select("instruction", "task_type").rows() == [("Why does croup bark?", "mechanism")]
+
+
+def test_an_unknown_task_type_is_other() -> None:
+    rows = generate(two("Why?", "How?", "poetry", "treatment")).kept
+    assert rows["task_type"].to_list() == ["other", "treatment"]
+
+
+def test_question_ids_depend_on_passage_and_question_alone() -> None:
+    stage = GenerateStage(GenerateConfig(), Scripted(two("Why?", "How?")))
+    rows = [classified(passage_id="p1"), classified(passage_id="p2")]
+    kept = run_stage(stage, ClassifiedPassage, rows).kept
+    assert kept["instruction_id"].n_unique() == 4
+    swapped = generate(two("How?", "Why?", "poetry", "poetry")).kept
+    ours = set(kept.filter(pl.col("passage_id") == "p1")["instruction_id"])
+    assert set(swapped["instruction_id"]) == ours
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_passage_without_questions_is_dropped_under_its_state(state: str) -> None:
+    assert reasons(generate(FAILURES[state])) == {"p1": f"generate_{state}"}
+
+
+def test_an_empty_question_is_unparsable() -> None:
+    assert reasons(generate(two("Why?", "  "))) == {"p1": "generate_unparsable"}
+
+
+# --- judge -----------------------------------------------------------------------------------------------------------
+
+SCORES: dict[str, Any] = {
+    "rationale": "Fine.",
+    "quality": 8,
+    "difficulty": 6,
+    "relevance_to_medicine": 5,
+    "mention_specific_details": True,
+}
+
+
+def judge(script: Script, rows: list[dict[str, Any]] | None = None) -> Outcome:
+    return run_stage(JudgeStage(JudgeConfig(max_reasks=1), Scripted(script)), Instruction, rows or [question()])
+
+
+def test_a_judgement_is_written_as_published() -> None:
+    (row,) = judge(reply(**SCORES)).kept.to_dicts()
+    assert row == {
+        **question(),
+        "quality": 8,
+        "complexity": 6,
+        "relevance": 5,
+        "mentions_details": True,
+        "rationale": "Fine.",
+        "judge_model": "scripted",
+        "judge_prompt": "judge@1",
+    }
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_question_whose_judgement_failed_is_held_apart_and_never_scored(state: str) -> None:
+    outcome = judge(FAILURES[state])
+    assert outcome.kept.height == 0
+    assert reasons(outcome) == {"i1": "judge_failed"}
+    assert details(outcome)["i1"].startswith(f"{state}: ")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"quality": 11},
+        {"quality": 0},
+        {"quality": 8.5},
+        {"quality": None},
+        {"quality": True},
+        {"difficulty": "hard"},
+        {"relevance_to_medicine": 7},
+        {"mention_specific_details": "perhaps"},
+    ],
+    ids=str,
+)
+def test_a_score_that_was_not_given_is_not_made_up(fault: dict[str, Any]) -> None:
+    outcome = judge(reply(**(SCORES | fault)))
+    assert reasons(outcome) == {"i1": "judge_failed"}
+    (name,) = fault
+    assert f"unparsable: `{name}`" in details(outcome)["i1"]
+
+
+@pytest.mark.parametrize("name", [name for name in SCORES if name != "rationale"])
+def test_a_missing_score_fails_the_judgement(name: str) -> None:
+    assert reasons(judge(reply(**{key: value for key, value in SCORES.items() if key != name}))) == {
+        "i1": "judge_failed"
+    }
+
+
+def test_one_failure_does_not_touch_the_other_question() -> None:
+    def script(request: Request) -> str | Completion:
+        return FAILURES["refused"](request) if request.owner[0] == "i1" else json.dumps(SCORES)
+
+    outcome = judge(script, [question(), question(instruction_id="i2")])
+    assert (ids(outcome), reasons(outcome)) == (["i2"], {"i1": "judge_failed"})
+
+
+# --- decontaminate ---------------------------------------------------------------------------------------------------
+
+STEM = (
+    "A farmer of 61 years brings a swollen great toe that woke him at four in the morning after a feast of venison; "
+    "which crystal is seen under polarised light?"
+)
+OPTIONS = {
+    "A": "Slender needles of monosodium urate that shine yellow along the axis of slow light",
+    "B": "Blunt rhomboids of calcium pyrophosphate that shine blue along the axis of slow light",
+    "C": "Cholesterol",
+}
+FILLER = " ".join(f"unrelated{n}" for n in range(400))
+
+
+def benchmark(folder: Path, *items: dict[str, Any] | str, name: str = "bench.jsonl") -> Path:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    lines = [item if isinstance(item, str) else json.dumps(item, ensure_ascii=False) for item in items]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def item(stem: str = STEM, **more: Any) -> dict[str, Any]:
+    return {"id": "q1", "benchmark": "medquiz", "question": stem, "options": OPTIONS, **more}
+
+
+def flagged(text: str, *paths: Path, **settings: Any) -> dict[str, str]:
+    """The detail of the drop, by id; empty where the question stays."""
+    config = DecontaminateConfig(**settings)
+    index = BenchmarkIndex.load(paths, config)
+    stage = DecontaminateStage("decontaminate", config, index, JudgedInstruction, "instruction_id", "instruction")
+    outcome = run_stage(stage, JudgedInstruction, [judged(instruction=text)])
+    assert set(reasons(outcome).values()) <= {"contaminated"}
+    return details(outcome)
+
+
+def test_a_verbatim_item_is_found_and_named(tmp_path: Path) -> None:
+    path = benchmark(tmp_path, item())
+    assert flagged(STEM, path) == {"i1": "medquiz/q1: stem, containment 1.00, 30 words in a row"}
+
+
+def test_the_order_of_the_options_does_not_matter(tmp_path: Path) -> None:
+    path = benchmark(tmp_path, item())
+    shuffled = " ".join(OPTIONS[letter] for letter in "CBA")
+    assert flagged(f"{STEM} {shuffled}", path)
+    assert flagged(f"Choose: {OPTIONS['B']}.", path) == {
+        "i1": "medquiz/q1: option, containment 1.00, 14 words in a row"
+    }
+
+
+def test_a_short_option_flags_nothing_alone(tmp_path: Path) -> None:
+    path = benchmark(tmp_path, item(options=[numbered(range(12)), numbered(range(20, 33))]))
+    assert not flagged(numbered(range(12)), path)  # 12 words, below `min_run`
+    assert flagged(numbered(range(20, 33)), path)
+
+
+def test_options_may_be_a_list_or_absent(tmp_path: Path) -> None:
+    listed = benchmark(tmp_path, item(options=list(OPTIONS.values())), name="listed.jsonl")
+    absent = benchmark(tmp_path, {"question": STEM}, name="absent.jsonl")
+    assert flagged(OPTIONS["A"], listed)
+    assert not flagged(OPTIONS["A"], absent)
+    assert flagged(STEM, absent)["i1"].startswith("absent/1: stem")
+
+
+def test_an_item_inside_a_long_text_is_found(tmp_path: Path) -> None:
+    path = benchmark(tmp_path, item())
+    assert flagged(f"{FILLER} {STEM.upper()} {FILLER}", path)
+    assert not flagged(FILLER, path)
+
+
+def test_half_of_an_item_is_enough_and_less_is_not(tmp_path: Path) -> None:
+    stem = " ".join(f"s{n}" for n in range(25))  # 20 six-word sequences
+    path = benchmark(tmp_path, item(stem))
+    half, less = (" ".join(f"s{n}" for n in range(count)) for count in (15, 14))
+    assert flagged(f"x {half} y", path, min_run=30) == {"i1": "medquiz/q1: stem, containment 0.50, 15 words in a row"}
+    assert not flagged(f"x {less} y", path, min_run=30)
+
+
+def test_a_long_run_suffices_alone(tmp_path: Path) -> None:
+    stem = " ".join(f"s{n}" for n in range(100))
+    path = benchmark(tmp_path, item(stem))
+    long, short = (" ".join(f"s{n}" for n in range(count)) for count in (13, 12))
+    assert flagged(f"x {long} y", path) == {"i1": "medquiz/q1: stem, containment 0.08, 13 words in a row"}
+    assert not flagged(f"x {short} y", path)
+
+
+def test_a_stem_shorter_than_the_ngram_is_found_whole_and_only_whole(tmp_path: Path) -> None:
+    path = benchmark(tmp_path, item("Which nerve innervates the diaphragm?"))
+    assert flagged("Tell me: which nerve innervates the diaphragm, and from where?", path)
+    assert not flagged("Tell me: which nerve innervates the deltoid, and from where?", path)
+
+
+def test_a_stem_of_a_few_words_cannot_be_matched_and_is_counted(tmp_path: Path) -> None:
+    path = benchmark(tmp_path, item("What causes croup?", options={}))
+    index = BenchmarkIndex.load([path], DecontaminateConfig())
+    assert (index.items, index.unmatchable) == ({"medquiz": 1}, 1)
+    assert not flagged("What causes croup?", path)
+
+
+def test_boilerplate_of_many_stems_counts_for_nothing(tmp_path: Path) -> None:
+    phrase = "which of the following is the most likely diagnosis in this setting"
+    plants = ("amber", "basil", "cedar", "daisy", "elder", "fir", "grass", "hazel")
+    stems = [item(f"{plant} {phrase}", id=plant, options={}) for plant in plants]
+    assert len(stems) == COMMON_STEMS
+    common, rare = benchmark(tmp_path, *stems), benchmark(tmp_path, stems[0], name="rare.jsonl")
+    text = f"In croup, {phrase}, and why?"
+    assert flagged(text, rare)
+    assert not flagged(text, common)
+    assert flagged(f"hazel {phrase}", common)
+
+
+def test_without_a_benchmark_nothing_is_flagged() -> None:
+    assert flagged(STEM) == {}
+
+
+def test_a_stem_with_a_unicode_line_separator_is_one_line(tmp_path: Path) -> None:
+    assert flagged(STEM, benchmark(tmp_path, item(STEM.replace("; ", ";\u2028"))))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{broken",
+        "[]",
+        "7",
+        '{"options": {}}',
+        '{"question": null}',
+        '{"question": ["a"]}',
+        '{"question": "a", "options": 3}',
+        '{"question": "a", "options": "abc"}',
+    ],
+)
+def test_a_malformed_benchmark_line_is_refused_with_its_place(tmp_path: Path, line: str) -> None:
+    path = benchmark(tmp_path, item(), line)
+    with pytest.raises(InputError, match=r"^bench\.jsonl:2: "):
+        BenchmarkIndex.load([path], DecontaminateConfig())
+
+
+def test_a_missing_benchmark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.jsonl: cannot be read"):
+        BenchmarkIndex.load([tmp_path / "gone.jsonl"], DecontaminateConfig())
+
+
+def test_the_settings_change_with_the_content_of_any_benchmark(tmp_path: Path) -> None:
+    def settings(*paths: Path) -> dict[str, Any]:
+        config = DecontaminateConfig()
+        index = BenchmarkIndex.load(paths, config)
+        return DecontaminateStage("decontaminate", config, index, Response, "response_id", "response").settings()
+
+    one, two_ = benchmark(tmp_path, item(), name="a/b.jsonl"), benchmark(tmp_path, item(), name="c/b.jsonl")
+    before = settings(one, two_)
+    assert settings(one, two_) == before
+    for changed in (one, two_):
+        kept = changed.read_text("utf-8")
+        changed.write_text(kept.replace("farmer", "fisher"), "utf-8")
+        assert settings(one, two_) != before
+        changed.write_text(kept, "utf-8")
+
+
+# --- route -----------------------------------------------------------------------------------------------------------
+
+NO_ROWS: Any = {"sft": 0, "sft_reasoning": 0, "dpo": 0, "ttt": 0}
+NO_MINIMUM = SplitConfig(min_rows=NO_ROWS)
+
+
+def scored(name: str, complexity: int, quality: int = 5) -> dict[str, Any]:
+    return judged(instruction_id=name, complexity=complexity, quality=quality)
+
+
+def complex_of(rows: list[dict[str, Any]], config: RouteConfig, pools: SplitConfig = NO_MINIMUM) -> list[str]:
+    outcome = run_stage(RouteStage(config, pools), JudgedInstruction, rows)
+    assert outcome.dropped.height == 0
+    assert set(outcome.kept["route"]) <= {"common", "complex"}
+    return ids(Outcome(outcome.kept.filter(pl.col("route") == "complex"), outcome.dropped))
+
+
+def test_the_published_threshold_is_exclusive() -> None:
+    assert complex_of([scored("i7", 7), scored("i8", 8), scored("i9", 9), scored("i10", 10)], RouteConfig()) == [
+        "i9",
+        "i10",
+    ]
+
+
+def test_a_top_share_takes_the_hardest() -> None:
+    rows = [scored(f"i{n}", n) for n in range(1, 11)]
+    assert complex_of(rows, RouteConfig(top_share=0.3)) == ["i8", "i9", "i10"]
+    assert complex_of(rows, RouteConfig(top_share=0)) == []
+    assert len(complex_of(rows, RouteConfig(top_share=1))) == 10
+
+
+def test_a_top_share_breaks_ties_by_quality_then_by_the_smaller_id() -> None:
+    rows = [scored("d", 5, 5), scored("c", 5, 5), scored("b", 5, 9), scored("a", 4, 10)]
+    assert complex_of(rows, RouteConfig(top_share=0.25)) == ["b"]
+    assert sorted(complex_of(rows, RouteConfig(top_share=0.5))) == ["b", "c"]
+    assert sorted(complex_of(rows[::-1], RouteConfig(top_share=0.5))) == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("share", "min_rows", "named"),
+    [
+        (0.2, {"dpo": 2, "sft_reasoning": 1, "ttt": 1}, ["2 complex", "wants 3", "route.top_share", "split.min_rows"]),
+        (0.2, {"sft_reasoning": 3, "ttt": 0}, ["2 complex", "wants 3", "route.complexity_above"]),
+        (0.5, {"sft": 6}, ["5 common", "wants 6", "lower `route.top_share`"]),
+    ],
+)
+def test_pools_that_cannot_be_filled_stop_the_build_and_name_the_setting(
+    share: float, min_rows: dict[Any, int], named: list[str]
+) -> None:
+    rows = [scored(f"i{n}", n) for n in range(1, 11)]
+    with pytest.raises(PoolError) as error:
+        complex_of(rows, RouteConfig(top_share=share), SplitConfig(min_rows=min_rows))
+    assert all(part in str(error.value) for part in ("route:", *named))
+
+
+def test_pools_that_can_just_be_filled_do_not() -> None:
+    rows = [scored(f"i{n}", n) for n in range(1, 11)]
+    pools = SplitConfig(min_rows={"dpo": 2, "sft_reasoning": 1, "ttt": 1, "sft": 7})
+    assert len(complex_of(rows, RouteConfig(top_share=0.3), pools)) == 3
+
+
+# --- reason ----------------------------------------------------------------------------------------------------------
+
+
+def think(script: Script, **row: Any) -> tuple[Outcome, Scripted]:
+    backend = Scripted(script)
+    stage = ReasonStage(ReasonConfig(max_reasks=1), backend)
+    return run_stage(stage, RoutedInstruction, [routed(**row)]), backend
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**Thought**\nA bark.\n\n**Summarization**\nCroup.",
+        "## Thought\nA bark.\n## Summarization:\nCroup.",
+        "Thought:\nA bark.\nSummarisation\nCroup.",
+        "<think>hm</think>Thought\nA bark.\nSummarization\nCroup.",
+    ],
+)
+def test_a_long_answer_is_stored_in_one_form(text: str) -> None:
+    outcome, _ = think(lambda request: text, route="complex")
+    written = outcome.kept.select("reasoning", "reasoning_model", "reasoning_prompt", "reasoning_extractive").row(0)
+    assert written == ("**Thought**\nA bark.\n\n**Summarization**\nCroup.", "scripted", "reason@1", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("**Summarization**\nCroup.", "no `Thought` section"),
+        ("**Thought**\nA bark.", "no `Summarization` section"),
+        ("**Thought**\n\n**Summarization**\nCroup.", "the `Thought` section is empty"),
+        ("**Thought**\nA bark.\n**Summarization**\n ", "the `Summarization` section is empty"),
+        ("**Summarization**\nCroup.\n**Thought**\nA bark.", "`Summarization` comes before `Thought`"),
+        ("A bark means croup.", "no `Thought` section"),
+    ],
+)
+def test_a_long_answer_without_its_sections_is_dropped(text: str, fact: str) -> None:
+    outcome, backend = think(lambda request: text, route="complex")
+    assert (outcome.kept.height, reasons(outcome)) == (0, {"i1": "reason_unparsable"})
+    assert details(outcome)["i1"] == f"{fact} (asked 2 times)"
+    assert len(backend.asked) == 2
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_complex_question_without_a_long_answer_is_dropped_under_its_state(state: str) -> None:
+    assert reasons(think(FAILURES[state], route="complex")[0]) == {"i1": f"reason_{state}"}
+
+
+def test_a_cut_off_long_answer_is_dropped_even_with_both_sections() -> None:
+    text = "**Thought**\nA bark.\n\n**Summarization**\nCroup is"
+    outcome, _ = think(lambda request: Completion(request, text, "length"), route="complex")
+    assert reasons(outcome) == {"i1": "reason_truncated"}
+
+
+def test_common_questions_pass_untouched_and_unasked() -> None:
+    outcome, backend = think(FAILURES["error"])
+    empty = dict.fromkeys(set(reasoned()) - set(routed()))
+    assert outcome.kept.to_dicts() == [{**routed(), **empty}]
+    assert backend.asked == []
+
+
+# --- respond ---------------------------------------------------------------------------------------------------------
+
+
+def answer(script: Script, **row: Any) -> Outcome:
+    return run_stage(
+        RespondStage(RespondConfig(max_reasks=1), Scripted(script)), ReasonedInstruction, [reasoned(**row)]
+    )
+
+
+def style_of(request: Request) -> str:
+    return str(request.inputs["style"])
+
+
+def answers(outcome: Outcome) -> list[tuple[str, ...]]:
+    return outcome.kept.select("kind", "style", "response", "response_model").rows()
+
+
+def test_two_answers_in_two_styles() -> None:
+    outcome = answer(lambda request: f"In {style_of(request)} words.")
+    assert answers(outcome) == [
+        ("ordinary", "concise", "In concise words.", "scripted"),
+        ("ordinary", "explanatory", "In explanatory words.", "scripted"),
+    ]
+    assert outcome.kept["response_id"].n_unique() == 2
+
+
+def test_equal_answers_in_both_styles_are_two_rows() -> None:
+    assert answer(lambda request: "The same.").kept["response_id"].n_unique() == 2
+
+
+@pytest.mark.parametrize("failing", ["concise", "explanatory"])
+@pytest.mark.parametrize("state", STATES[1:])
+def test_one_failing_style_leaves_the_other(failing: str, state: str) -> None:
+    def script(request: Request) -> str | Completion:
+        return FAILURES[state](request) if style_of(request) == failing else "Fine."
+
+    (other,) = {"concise", "explanatory"} - {failing}
+    outcome = answer(script)
+    assert answers(outcome) == [("ordinary", other, "Fine.", "scripted")]
+    assert reasons(outcome) == {}
+
+
+@pytest.mark.parametrize("state", STATES[1:])
+def test_a_question_without_any_answer_is_dropped_with_its_long_one(state: str) -> None:
+    outcome = answer(FAILURES[state], route="complex", reasoning="**Thought** ...")
+    assert (outcome.kept.height, reasons(outcome)) == (0, {"i1": f"respond_{state}"})
+
+
+def test_two_failing_styles_are_dropped_under_the_first_ones_state() -> None:
+    outcome = answer(lambda request: FAILURES["refused" if style_of(request) == "concise" else "error"](request))
+    assert (reasons(outcome), details(outcome)) == ({"i1": "respond_refused"}, {"i1": "content filter"})
+
+
+def test_an_empty_answer_is_none() -> None:
+    assert reasons(answer(lambda request: "  ")) == {"i1": "respond_unparsable"}
+
+
+def test_a_long_answer_becomes_a_row_of_its_own_with_its_own_origin() -> None:
+    outcome = answer(
+        lambda request: "Short.",
+        route="complex",
+        reasoning="Long.",
+        reasoning_model="thinker",
+        reasoning_prompt="reason@1",
+        reasoning_extractive=True,
+    )
+    assert answers(outcome)[2] == ("reasoning", "reasoning", "Long.", "thinker")
+    assert outcome.kept.select("response_prompt", "extractive").rows() == [
+        ("respond@1", False),
+        ("respond@1", False),
+        ("reason@1", True),
+    ]
+
+
+# --- judge_answers ---------------------------------------------------------------------------------------------------
+
+
+def judge_answer(script: Script) -> Outcome:
+    return run_stage(JudgeAnswersStage(JudgeAnswersConfig(max_reasks=1), Scripted(script)), Response, [response()])
+
+
+def test_an_answers_score_is_the_mean_of_four() -> None:
+    (row,) = judge_answer(reply(rationale="Ok.", grounded=10, correct=9, complete=4, safe=7)).kept.to_dicts()
+    assert {name: row[name] for name in ("grounded", "correct", "complete", "safe")} == {
+        "grounded": 10,
+        "correct": 9,
+        "complete": 4,
+        "safe": 7,
+    }
+    assert (row["response_score"], row["response_rationale"], row["answer_judge_model"]) == (7.5, "Ok.", "scripted")
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_answer_whose_judgement_failed_is_held_apart(state: str) -> None:
+    outcome = judge_answer(FAILURES[state])
+    assert (outcome.kept.height, reasons(outcome)) == (0, {"r1": "judge_failed"})
+    assert details(outcome)["r1"].startswith(f"{state}: ")
+
+
+def test_an_answer_with_three_scores_is_not_scored() -> None:
+    assert reasons(judge_answer(reply(rationale="", grounded=9, correct=9, complete=9))) == {"r1": "judge_failed"}
+
+
+# --- rank ------------------------------------------------------------------------------------------------------------
+
+
+def graded(name: str, score: float, **row: Any) -> dict[str, Any]:
+    return judged_response(response_id=name, response=f"Answer {name}.", response_score=score, **row)
+
+
+def long_answer(name: str = "rL", score: float = 8.0, **row: Any) -> dict[str, Any]:
+    return graded(name, score, kind="reasoning", style="reasoning", route="complex", response_model="thinker", **row)
+
+
+def ranked(*rows: dict[str, Any], **settings: Any) -> Outcome:
+    return run_stage(RankStage(RankConfig(**settings)), JudgedResponse, list(rows))
+
+
+def test_the_better_answer_wins() -> None:
+    for rows in ([graded("r1", 6.5), graded("r2", 7.0)], [graded("r2", 7.0), graded("r1", 6.5)]):
+        outcome = ranked(*rows)
+        assert outcome.kept.select("response_id", "response", "response_score").rows() == [("r2", "Answer r2.", 7.0)]
+        assert reasons(outcome) == {"r1": "lower_ranked"}
+        assert details(outcome) == {"r1": "6.50 against 7.00 of r2"}
+
+
+def test_a_tie_goes_to_the_smaller_id() -> None:
+    assert ranked(graded("r2", 7.0), graded("r1", 7.0)).kept["response_id"].to_list() == ["r1"]
+
+
+def test_an_answer_below_the_minimum_is_dropped_and_one_at_it_stays() -> None:
+    outcome = ranked(graded("r1", 6.99), graded("r2", 7.0), min_score=7)
+    assert outcome.kept["response_id"].to_list() == ["r2"]
+    assert reasons(outcome) == {"r1": "below_min_score"}
+    assert details(outcome) == {"r1": "6.99 < 7.0"}
+
+
+def test_a_question_all_of_whose_answers_are_below_the_minimum_goes() -> None:
+    outcome = ranked(graded("r1", 3), graded("r2", 4), min_score=7)
+    assert (outcome.kept.height, set(reasons(outcome).values())) == (0, {"below_min_score"})
+
+
+def test_a_complex_question_keeps_both_kinds_side_by_side() -> None:
+    outcome = ranked(graded("r1", 6, route="complex"), graded("r2", 7, route="complex"), long_answer(extractive=True))
+    (row,) = outcome.kept.to_dicts()
+    assert (row["response_id"], row["model_name"]) == ("r2", "fake")
+    assert (row["reasoning_id"], row["reasoning"], row["reasoning_model"]) == ("rL", "Answer rL.", "thinker")
+    assert (row["reasoning_score"], row["extractive"]) == (8.0, True)
+    assert reasons(outcome) == {"r1": "lower_ranked"}
+
+
+def test_a_common_question_has_no_long_answer() -> None:
+    (row,) = ranked(graded("r1", 6)).kept.to_dicts()
+    assert {row[name] for name in row if name.startswith("reasoning")} == {None}
+    assert row["extractive"] is False
+
+
+def test_a_complex_question_that_lost_its_long_answer_goes() -> None:
+    outcome = ranked(graded("r1", 6, route="complex"), graded("r2", 7, route="complex"))
+    assert outcome.kept.height == 0
+    assert reasons(outcome) == {"r1": "no_reasoning_answer", "r2": "no_reasoning_answer"}
+
+
+def test_a_complex_question_that_lost_its_ordinary_answers_goes() -> None:
+    assert reasons(ranked(long_answer())) == {"rL": "no_ordinary_answer"}
+
+
+def test_a_long_answer_below_the_minimum_takes_its_question_along() -> None:
+    outcome = ranked(graded("r1", 9, route="complex"), long_answer(score=5.0), min_score=7)
+    assert reasons(outcome) == {"rL": "below_min_score", "r1": "no_reasoning_answer"}
+
+
+def test_every_answer_of_many_questions_is_counted_once() -> None:
+    rows = [graded(f"r{q}{a}", 5 + (q + a) % 3, instruction_id=f"i{q}") for q in range(10) for a in range(2)]
+    outcome = ranked(*rows)
+    assert (outcome.kept.height, outcome.dropped.height) == (10, 10)
+    assert set(outcome.kept["response_id"]) | set(outcome.dropped["row_id"]) == {row["response_id"] for row in rows}
+
+
+# --- split -----------------------------------------------------------------------------------------------------------
+
+
+def asked(number: int, *, hard: bool = False, text: str | None = None) -> dict[str, Any]:
+    """A sample whose question is like no other."""
+    own = text or f"How does agent{number} change organ{number} once marker{number} has risen?"
+    long = {"route": "complex", "reasoning_id": f"q{number}", "reasoning": "Long."} if hard else {}
+    return sample(instruction_id=f"i{number:04d}", response_id=f"r{number:04d}", instruction=own, **long)
+
+
+def corpus(common: int, hard: int) -> list[dict[str, Any]]:
+    return [asked(n, hard=n >= common) for n in range(common + hard)]
+
+
+def split(rows: list[dict[str, Any]], seed: int = 0, **settings: Any) -> pl.DataFrame:
+    config = SplitConfig(**({"min_rows": NO_ROWS} | settings))
+    return run_stage(SplitStage(config, seed), Sample, rows).kept
+
+
+def pool(rows: pl.DataFrame, name: str, column: str = "instruction_id") -> set[str]:
+    return set(rows.filter(pl.col("pool") == name)[column])
+
+
+def where(rows: pl.DataFrame) -> set[tuple[str, ...]]:
+    return set(rows.select("row_id", "instruction_id", "pool", "split", "component_id").rows())
+
+
+def test_pools_are_disjoint_but_for_dpo_and_its_chosen_side() -> None:
+    rows = split(corpus(common=40, hard=20), ttt_share=0.4)
+    sft, reasoning, dpo, ttt = (pool(rows, name) for name in ("sft", "sft_reasoning", "dpo", "ttt"))
+    assert sft == {f"i{n:04d}" for n in range(40)}
+    assert dpo == reasoning
+    assert (len(dpo), len(ttt)) == (12, 8)
+    assert dpo | ttt == {f"i{n:04d}" for n in range(40, 60)}
+    assert not dpo & ttt
+    both = rows.filter(pl.col("pool").is_in(["dpo", "sft_reasoning"]))
+    assert both.group_by("instruction_id").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert rows["row_id"].n_unique() == rows.height == 72
+
+
+def test_near_duplicate_questions_are_one_component_named_by_its_smallest_id() -> None:
+    words = [f"w{n}" for n in range(20)]
+    close, far = [*words[:-1], "other"], [f"v{n}" for n in range(20)]
+    found = components([("i3", " ".join(words)), ("i1", " ".join(close)), ("i2", " ".join(far))], 0.5)
+    assert found == {"i3": "i1", "i1": "i1", "i2": "i2"}
+
+
+def test_components_are_transitive_where_dedup_is_not() -> None:
+    texts = [("a", range(20)), ("b", range(4, 24)), ("c", range(8, 28))]  # trigrams: 14/22, 14/22, 10/26
+    assert set(components([(name, numbered(span)) for name, span in texts], 0.5).values()) == {"a"}
+
+
+def test_questions_without_words_are_components_of_their_own() -> None:
+    assert components([("a", "?"), ("b", "?")], 0.5) == {"a": "a", "b": "b"}
+
+
+def twins(count: int, hard: Callable[[int], bool]) -> list[dict[str, Any]]:
+    """Pairs of nearly the same question; `hard` decides by the number of the row."""
+    text = "How does agent{0} change organ{0} once marker{0} has risen in patient group {0} and dose{0} is{1} given?"
+    return [asked(n, hard=hard(n), text=text.format(n // 2, " not" if n % 2 else "")) for n in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_component_lies_in_one_split(seed: int) -> None:
+    rows = split(twins(60, lambda n: n % 3 == 0), seed, validation=0.2, test=0.2)
+    groups = rows.group_by("component_id").agg(pl.col("split").n_unique(), pl.col("instruction_id").n_unique())
+    assert groups["instruction_id"].to_list() == [2] * 30
+    assert groups["split"].max() == 1
+    assert set(rows["split"]) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ttt_shares_no_component_with_another_pool(seed: int) -> None:
+    rows = split(twins(60, lambda n: n % 3 == 0 or n < 20), seed, ttt_share=1.0)
+    others = rows.filter(pl.col("pool") != "ttt")
+    assert not set(others["component_id"]) & pool(rows, "ttt", "component_id")
+    assert pool(rows, "ttt", "component_id") == {f"i{n:04d}" for n in range(0, 20, 2)}
+    assert len(pool(rows, "dpo")) == sum(n % 3 == 0 for n in range(20, 60))
+
+
+@pytest.mark.parametrize(
+    ("rows", "validation", "test", "sizes"),
+    [
+        (100, 0.05, 0.1, {"train": 85, "validation": 5, "test": 10}),
+        (10, 0.01, 0.01, {"train": 8, "validation": 1, "test": 1}),
+        (9, 0.01, 0.01, {"train": 9}),
+        (40, 0, 0.5, {"train": 20, "test": 20}),
+        (40, 0, 0, {"train": 40}),
+    ],
+)
+def test_validation_and_test_have_their_sizes(rows: int, validation: float, test: float, sizes: dict[str, int]) -> None:
+    placed_rows = split(corpus(common=rows, hard=0), validation=validation, test=test)
+    assert Counter(placed_rows["split"]) == sizes
+
+
+def test_each_pool_is_split_by_itself() -> None:
+    rows = split(corpus(common=100, hard=50), ttt_share=0.4, validation=0.1, test=0.1)
+    sizes = {key: n for *key, n in rows.group_by("pool", "split").len().rows() for key in [tuple(key)]}
+    assert sizes == {
+        (name, part): total * (8 if part == "train" else 1) // 10
+        for name, total in (("sft", 100), ("sft_reasoning", 30), ("dpo", 30), ("ttt", 20))
+        for part in ("train", "validation", "test")
+    }
+
+
+def test_every_department_gives_its_share_of_each_split() -> None:
+    rows = [asked(n) | {"department": "Surgery" if n % 4 == 0 else "Pediatrics"} for n in range(80)]
+    parts = split(rows, validation=0.1, test=0.1).group_by("split", "department").len()
+    assert set(parts.rows()) == {
+        ("train", "Surgery", 16),
+        ("validation", "Surgery", 2),
+        ("test", "Surgery", 2),
+        ("train", "Pediatrics", 48),
+        ("validation", "Pediatrics", 6),
+        ("test", "Pediatrics", 6),
+    }
+
+
+def test_the_seed_changes_who_goes_where_and_not_how_many() -> None:
+    rows = corpus(common=50, hard=30)
+    one, two_ = split(rows, 1), split(rows, 2)
+    assert pool(one, "ttt") != pool(two_, "ttt")
+    assert where(one) != where(two_)
+    assert sorted(one["pool"]) == sorted(two_["pool"])
+    assert Counter(one["split"]) == Counter(two_["split"])
+
+
+def test_the_assignment_does_not_depend_on_the_order_or_the_shards() -> None:
+    rows = corpus(common=50, hard=30) + twins(40, lambda n: n % 4 == 0)[::-1]
+    for number, row in enumerate(rows):  # the two of a component in different departments
+        row |= {"instruction_id": f"i{number:04d}", "response_id": f"r{number:04d}"}
+        row |= {"department": ("Surgery", "Pediatrics", "none")[number % 3]}
+    once = where(split(rows, 3))
+    random.Random(1).shuffle(rows)
+    stage = SplitStage(SplitConfig(min_rows=NO_ROWS), 3)
+    shards = [frame(Sample, rows[start : start + 9]) for start in range(0, len(rows), 9)]
+    assert where(run_shards(stage, shards).outcome().kept) == once
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "settings", "has", "remedy"),
+    [
+        ("sft", (4, 9), {}, 4, "lower `route.top_share`"),
+        ("sft_reasoning", (4, 9), {"ttt_share": 0.6}, 4, "lower `split.ttt_share`"),
+        ("dpo", (4, 9), {"ttt_share": 0.6}, 4, "lower `split.ttt_share`"),
+        ("ttt", (9, 9), {"ttt_share": 0.4}, 4, "raise `split.ttt_share`"),
+    ],
+)
+def test_a_pool_below_its_minimum_fails_with_its_name_counts_and_remedy(
+    name: str, rows: tuple[int, int], settings: dict[str, Any], has: int, remedy: str
+) -> None:
+    assert len(pool(split(corpus(*rows), min_rows={name: has}, **settings), name)) == has
+    with pytest.raises(PoolError) as error:
+        split(corpus(*rows), min_rows={name: has + 1}, **settings)
+    assert str(error.value).startswith(f"split: {name} has {has} rows, `split.min_rows.{name}` wants {has + 1}; ")
+    assert remedy in str(error.value)

@@ -1,0 +1,634 @@
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from finemed.config import Columns, SourceConfig
+from finemed.errors import InputError, StoreError
+from finemed.records import Message, Row, frame, frame_schema
+from finemed.store.atomic import (
+    file_hash,
+    locked,
+    read_json,
+    remove_temporaries,
+    replace_folder,
+    write_atomic,
+    write_json,
+    write_with,
+)
+from finemed.store.journal import Journal
+from finemed.store.readers import RAW_SCHEMA, InputFile, find_files, read_records, record_batches
+from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_parquet, write_parquet
+
+
+class Note(Row):
+    note_id: str
+    text: str | None
+    score: int
+    messages: list[Message]
+
+
+NOTES = frame(
+    Note,
+    [
+        {"note_id": "n1", "text": "Croup", "score": 3, "messages": [{"role": "user", "content": "Why?"}]},
+        {"note_id": "n2", "text": None, "score": 1, "messages": []},
+    ],
+)
+DROPS = pl.DataFrame(
+    {"row_id": ["n3"], "drop_reason": ["too_short"], "detail": ["2 words, minimum 25"]}, schema=DROP_SCHEMA
+)
+
+
+def python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Runs code in a process of its own."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True, **options)
+
+
+def next_line(process: subprocess.Popen[str], within_s: float = 30) -> str:
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], within_s)[0], "the process says nothing"
+    return process.stdout.readline().strip()
+
+
+# --- atomic ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "manifest.json"
+    write_atomic(target, b"old")
+
+    def fails(temporary: Path) -> None:
+        temporary.write_bytes(b"half of the n")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_with(target, fails)
+    assert target.read_bytes() == b"old"
+    remove_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "down" / "a.bin"
+    write_atomic(target, b"old")
+    write_atomic(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_remove_temporaries_takes_files_and_folders_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b.tmp").mkdir(parents=True)
+    (tmp_path / "a" / "b.tmp" / "c.tmp").write_text("x")
+    (tmp_path / "a" / "d.parquet.tmp").write_text("x")
+    (tmp_path / "a" / "tmp.json").write_text("keep")
+    remove_temporaries(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "tmp.json"]
+
+
+def test_json_is_canonical(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1, "a": "é"})
+    write_json(tmp_path / "b.json", {"a": "é", "b": 1})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "a": "é",\n  "b": 1\n}\n'
+    assert file_hash(tmp_path / "a.json") == file_hash(tmp_path / "b.json")
+    assert read_json(tmp_path / "a.json") == {"a": "é", "b": 1}
+
+
+def test_damaged_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "stage.json"
+    path.write_text('{"a": ')
+    with pytest.raises(StoreError, match=r"stage\.json: damaged .* run the same command again"):
+        read_json(path)
+
+
+def test_replace_folder_with_and_without_an_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "release"
+    for content in ("first", "second"):
+        new = tmp_path / "release.new"
+        new.mkdir()
+        (new / content).write_text(content)
+        replace_folder(new, target)
+        assert [path.name for path in target.iterdir()] == [content]
+        assert [path.name for path in tmp_path.iterdir()] == ["release"]
+
+
+def test_replace_folder_goes_on_where_a_kill_left_it(tmp_path: Path) -> None:
+    (tmp_path / "release.old.tmp").mkdir()
+    (tmp_path / "release.old.tmp" / "old").write_text("old")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "fresh").write_text("fresh")
+    replace_folder(tmp_path / "new", tmp_path / "release")
+    assert [path.name for path in tmp_path.iterdir()] == ["release"]
+    assert [path.name for path in (tmp_path / "release").iterdir()] == ["fresh"]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from finemed.store.atomic import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_locked_refuses_a_second_process_until_the_first_ends(tmp_path: Path) -> None:
+    with python(HOLD, tmp_path) as other:
+        assert next_line(other) == "held"
+        with pytest.raises(StoreError, match="another finemed process"), locked(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+        with locked(tmp_path):
+            pass
+
+
+def test_locked_lets_go_at_the_end_of_the_block(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        pass
+    with python(HOLD, tmp_path) as other:
+        assert next_line(other) == "held"
+        other.communicate("\n")
+    assert other.returncode == 0
+
+
+# --- shards ----------------------------------------------------------------------------------------------------------
+
+
+def notes_folder(tmp_path: Path) -> ShardFolder:
+    return ShardFolder(tmp_path / "02-filter", frame_schema(Note))
+
+
+def test_shards_round_trip_in_order(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    for index in (1, 0, 10):
+        folder.write(index, NOTES.with_columns(score=pl.lit(index, dtype=pl.Int64)), DROPS)
+    kept, dropped = folder.read(10)
+    assert kept["score"].to_list() == [10, 10]
+    assert kept.drop("score").equals(NOTES.drop("score"))
+    assert dropped.equals(DROPS)
+    assert [(index, rows["score"][0]) for index, rows in folder.frames()] == [(0, 0), (1, 1), (10, 10)]
+    assert sum(rows.height for rows in folder.drops()) == 3
+
+
+def test_begin_keeps_shards_of_the_same_fingerprint(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    folder.write(0, NOTES, DROPS)
+    (folder.path / "kept-00001.parquet.tmp").write_text("half")
+    folder.begin("f1")
+    assert folder.indices() == [0]
+    assert not list(folder.path.glob("*.tmp"))
+
+
+def test_begin_with_another_fingerprint_wipes(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    folder.write(0, NOTES, DROPS)
+    folder.finish({"fingerprint": "f1"})
+    folder.begin("f2")
+    assert [path.name for path in folder.path.iterdir()] == ["begun.json"]
+    assert folder.finished("f1") is None
+    assert folder.finished("f2") is None
+
+
+def test_begin_reopens_a_finished_stage(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    folder.finish({"fingerprint": "f1"})
+    folder.begin("f1")
+    assert folder.finished("f1") is None
+
+
+def test_a_shard_without_its_drops_is_not_there(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    write_parquet(folder.drop_path(0), DROPS)
+    assert not folder.has(0)
+    write_parquet(folder.kept_path(0), NOTES)
+    assert folder.has(0)
+
+
+def test_finished_knows_its_own_fingerprint_only(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    folder.write(0, NOTES, DROPS)
+    assert folder.finished("f1") is None
+    report = folder.finish({"fingerprint": "f1", "kept": 2})
+    assert folder.finished("f1") == report
+    assert folder.finished("f2") is None
+    assert set(report["files"]) == {"kept-00000.parquet", "drop-00000.parquet"}
+
+
+@pytest.mark.parametrize("name", ["kept-00000.parquet", "drop-00000.parquet"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_finished_detects_a_changed_file_and_names_it(tmp_path: Path, name: str, gone: bool) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    folder.write(0, NOTES, DROPS)
+    folder.finish({"fingerprint": "f1"})
+    path = folder.path / name
+    if gone:
+        path.unlink()
+    else:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    with pytest.raises(StoreError, match=f"{name}: missing or changed"):
+        folder.finished("f1")
+
+
+def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
+    many = pl.concat([NOTES] * 5000, rechunk=True)
+    pieces = pl.concat([many[:7], many[7:5000], many[5000:]], rechunk=False)
+    write_parquet(tmp_path / "a.parquet", many)
+    write_parquet(tmp_path / "b.parquet", pieces)
+    write_parquet(tmp_path / "c.parquet", many.reverse())
+    assert (many.n_chunks(), pieces.n_chunks()) == (1, 3)
+    assert file_hash(tmp_path / "a.parquet") == file_hash(tmp_path / "b.parquet")
+    assert file_hash(tmp_path / "a.parquet") != file_hash(tmp_path / "c.parquet")
+
+
+def test_damaged_or_foreign_parquet_is_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", NOTES)
+    with pytest.raises(StoreError, match=r"a\.parquet: holds .*note_id.*expected .*row_id"):
+        read_parquet(tmp_path / "a.parquet", DROP_SCHEMA)
+    (tmp_path / "a.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-20])
+    with pytest.raises(StoreError, match=r"a\.parquet: damaged"):
+        read_parquet(tmp_path / "a.parquet")
+
+
+# --- journal ---------------------------------------------------------------------------------------------------------
+
+REPLY = {"text": "{}", "finish": "stop", "usage": {"prompt_tokens": 12, "completion_tokens": 3}}
+
+
+def test_journal_put_and_get(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "run" / "journal.sqlite")
+    assert journal.get("k1") is None
+    journal.put("k1", task="judge@1", model="m", reply=REPLY)
+    assert journal.get("k1") == REPLY
+    journal.close()
+    again = Journal(tmp_path / "run" / "journal.sqlite")
+    assert again.get("k1") == REPLY
+    again.close()
+
+
+def test_the_first_reply_stays(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.put("k1", task="judge@1", model="m", reply={"text": "first"})
+    journal.put("k1", task="judge@1", model="m", reply={"text": "second"})
+    assert journal.get("k1") == {"text": "first"}
+    journal.close()
+
+
+@pytest.mark.parametrize("text", ["Köln 肺 \U0001f600", "nul \x00", "half a pair \ud83d"])
+def test_any_text_that_a_server_can_send_is_stored(tmp_path: Path, text: str) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.put("k1", task="t", model="m", reply={"text": text})
+    assert journal.get("k1") == {"text": text}
+    journal.close()
+
+
+def test_journal_counts_tokens_by_task_and_model(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    for key, task in (("k1", "judge@1"), ("k2", "judge@1"), ("k3", "classify@1")):
+        journal.put(key, task=task, model="m", reply=REPLY)
+    assert journal.stats() == [
+        {"task": "classify@1", "model": "m", "replies": 1, "prompt_tokens": 12, "completion_tokens": 3},
+        {"task": "judge@1", "model": "m", "replies": 2, "prompt_tokens": 24, "completion_tokens": 6},
+    ]
+    journal.close()
+
+
+def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
+    (tmp_path / "j").write_bytes(b"this is not a database, and long enough to be sure of it\n" * 40)
+    with pytest.raises(StoreError, match="j: not a usable journal"):
+        Journal(tmp_path / "j")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from finemed.store.journal import Journal
+print("ready", flush=True)
+sys.stdin.readline()
+journal = Journal(Path(sys.argv[1]))
+for number in range(int(sys.argv[3])):
+    key = f"{sys.argv[2]}-{number}"
+    journal.put(key, task="t", model="m", reply={"text": key * 50})
+    print(key, flush=True)
+"""
+
+
+def test_two_processes_share_a_journal(tmp_path: Path) -> None:
+    with python(WRITER, tmp_path / "j", "a", 200) as one, python(WRITER, tmp_path / "j", "b", 200) as two:
+        assert next_line(one) == next_line(two) == "ready"
+        for process in (one, two):
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        for process in (one, two):
+            process.communicate()
+            assert process.returncode == 0
+    journal = Journal(tmp_path / "j")
+    for name in ("a", "b"):
+        assert all(journal.get(f"{name}-{n}") == {"text": f"{name}-{n}" * 50} for n in range(200))
+    journal.close()
+
+
+def test_a_killed_writer_loses_no_acknowledged_reply(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    for name in ("first", "second"):
+        with python(WRITER, tmp_path / "j", name, 1_000_000) as writer:
+            assert writer.stdin is not None
+            assert writer.stdout is not None
+            writer.stdin.write("\n")
+            writer.stdin.flush()
+            lines = [next_line(writer) for _ in range(150)]
+            os.kill(writer.pid, signal.SIGKILL)
+            lines += [line.strip() for line in writer.stdout if line.endswith("\n")]
+            assert writer.wait() == -signal.SIGKILL
+        acknowledged += lines[1:]
+    assert len(acknowledged) >= 298
+    journal = Journal(tmp_path / "j")
+    assert [key for key in acknowledged if journal.get(key) != {"text": key * 50}] == []
+    journal.close()
+
+
+# --- readers ---------------------------------------------------------------------------------------------------------
+
+
+def source(path: str, **settings: Any) -> SourceConfig:
+    return SourceConfig(name="demo", path=path, **settings)
+
+
+def read(folder: Path, path: str, **settings: Any) -> list[dict[str, Any]]:
+    return [record for file in find_files(source(path, **settings), folder) for record in read_records(file)]
+
+
+def batches(files: list[InputFile], size: int = 100) -> list[dict[str, Any]]:
+    return [row for _, rows in record_batches(files, size) for row in rows.iter_rows(named=True)]
+
+
+MAPPED = Columns(text="body", title="head", id="key", url="link", language="lang", license="lic", attribution="by")
+FULL = {"body": "Croup.", "head": "Croup", "key": "7", "link": "https://e.org", "lang": "en", "lic": "CC0", "by": "Ann"}
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson", "parquet", "csv"])
+def test_every_format_maps_every_column(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    if ending == "parquet":
+        pl.DataFrame({**{key: [value] for key, value in FULL.items()}, "other": [1]}).write_parquet(path)
+    elif ending == "csv":
+        pl.DataFrame({**{key: [value] for key, value in FULL.items()}, "other": [1]}).write_csv(path)
+    else:
+        path.write_text(json.dumps({**FULL, "other": 1}) + "\n\n")
+    (record,) = read(tmp_path, path.name, columns=MAPPED)
+    assert record["document_id"].startswith("d")
+    assert {**record, "document_id": "d"} == {
+        "record_id": f"demo/a.{ending}:1",
+        "fault": None,
+        "document_id": "d",
+        "source": "demo",
+        "text": "Croup.",
+        "title": "Croup",
+        "url": "https://e.org",
+        "language": "en",
+        "license": "CC0",
+        "attribution": "Ann",
+    }
+
+
+def test_the_same_record_has_the_same_document_id_in_every_format(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps(FULL))
+    pl.DataFrame([FULL]).write_parquet(tmp_path / "b.parquet")
+    pl.DataFrame([FULL]).write_csv(tmp_path / "c.csv")
+    assert len({record["document_id"] for record in read(tmp_path, ".", columns=MAPPED)}) == 1
+
+
+def test_what_a_record_lacks_comes_from_the_source(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup.", "lic": ""}\n{"text": "Asthma.", "lic": "CC-BY-4.0"}\n')
+    columns = Columns(license="lic")
+    records = read(tmp_path, "a.jsonl", columns=columns, license="CC0-1.0", url="https://e.org", attribution="Ann")
+    assert [(r["license"], r["url"], r["attribution"]) for r in records] == [
+        ("CC0-1.0", "https://e.org", "Ann"),
+        ("CC-BY-4.0", "https://e.org", "Ann"),
+    ]
+    assert [r["license"] for r in read(tmp_path, "a.jsonl")] == [None, None]
+
+
+def test_text_files_take_their_first_line_as_title(tmp_path: Path) -> None:
+    (tmp_path / "croup.txt").write_text("\n  Croup \n\nIt barks.\n")
+    (tmp_path / "b.md").write_text("# Asthma")
+    asthma, croup = read(tmp_path, ".")
+    assert (croup["title"], croup["text"]) == ("Croup", "\n  Croup \n\nIt barks.\n")
+    assert (asthma["record_id"], asthma["title"]) == ("demo/b.md:1", "# Asthma")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt"])
+def test_a_byte_order_mark_is_no_text(tmp_path: Path, name: str) -> None:
+    content = {"a.jsonl": '{"text": "Croup."}\n', "a.csv": "text\nCroup.\n", "a.txt": "Croup."}[name]
+    (tmp_path / name).write_text(content, encoding="utf-8-sig")
+    assert [(r["fault"], r["text"]) for r in read(tmp_path, name)] == [(None, "Croup.")]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (b'{"text": ', "not_json: "),
+        (b"[" * 100_000, "not_json: "),
+        (b'["Croup."]', "not_an_object: the line holds list"),
+        (b"null", "not_an_object: the line holds NoneType"),
+        (b'{"body": "Croup.", "a": 1}', "missing_column: no `text` among a, body"),
+        (b'{"text": " \\n"}', "empty_text: "),
+        (b'{"text": null}', "empty_text: "),
+        (b'{"text": "Caf\xe9"}', "not_utf8: byte 13"),
+        (b'{"text": "Caf\\ufffd"}', "not_utf8: "),
+        (b'{"text": "half \\ud83d"}', "not_utf8: `text` holds half of a surrogate pair"),
+        (b'{"text": "Croup\\u0000"}', "nul_byte: "),
+        (b'{"text": ["Croup."]}', "text_not_string: `text` is list"),
+        (b'{"text": 5}', "text_not_string: `text` is int"),
+    ],
+)
+def test_a_bad_line_is_one_fault_and_no_more(tmp_path: Path, line: bytes, fault: str) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'{"text": "Croup."}\n' + line + b'\n{"text": "Asthma."}\n')
+    rows = batches(find_files(source("a.jsonl"), tmp_path))
+    assert [row["record_id"] for row in rows] == ["demo/a.jsonl:1", "demo/a.jsonl:2", "demo/a.jsonl:3"]
+    assert [row["fault"] is None for row in rows] == [True, False, True]
+    assert rows[1]["fault"].startswith(fault)
+    assert rows[1]["document_id"] is None
+    assert rows[1]["text"] is None
+
+
+def test_half_a_surrogate_pair_beside_the_text_is_a_fault_too(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup.", "head": "\\udc00"}\n')
+    (row,) = batches(find_files(source("a.jsonl", columns=Columns(title="head")), tmp_path))
+    assert row["fault"] == "not_utf8: `head` holds half of a surrogate pair"
+
+
+def test_repeated_records_are_marked_across_batches_and_files(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup."}\n{"text": "Asthma."}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "Rickets."}\n{"text": "Croup."}\n{"body": 1}\n{"body": 1}\n')
+    faults = [(r["fault"] or "").partition(":")[0] for r in batches(find_files(source("."), tmp_path), size=2)]
+    assert faults == ["", "", "", "repeated_record", "missing_column", "missing_column"]
+
+
+def test_the_same_text_under_another_id_or_source_is_no_repeat(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup.", "id": "1"}\n{"text": "Croup.", "id": "2"}\n')
+    columns = Columns(id="id")
+    files = [
+        file
+        for name in ("one", "two")
+        for file in find_files(SourceConfig(name=name, path="a.jsonl", columns=columns), tmp_path)
+    ]
+    rows = batches(files)
+    assert [row["fault"] for row in rows] == [None] * 4
+    assert len({row["document_id"] for row in rows}) == 4
+
+
+def test_parquet_with_a_broken_footer_is_one_fault(tmp_path: Path) -> None:
+    pl.DataFrame({"text": ["Croup."]}).write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-8] + b"\0" * 8)
+    pl.DataFrame({"text": ["Asthma."]}).write_parquet(tmp_path / "b.parquet")
+    broken, sound = read(tmp_path, ".")
+    assert broken["record_id"] == "demo/a.parquet:1"
+    assert broken["fault"].startswith("unreadable_file: ")
+    assert (sound["fault"], sound["text"]) == (None, "Asthma.")
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.txt"])
+def test_a_file_that_vanished_is_a_fault_without_its_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    (file,) = find_files(source(name), tmp_path)
+    file.path.unlink()
+    (record,) = read_records(file)
+    assert record["fault"].startswith("unreadable_file: ")
+    assert name in record["fault"]
+    assert str(tmp_path) not in record["fault"]
+
+
+def test_parquet_rows_without_the_column_or_with_another_type(tmp_path: Path) -> None:
+    pl.DataFrame({"body": ["Croup.", "Asthma."], "n": [1, 2]}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"text": [b"\x01", None]}).write_parquet(tmp_path / "b.parquet")
+    faults = [record["fault"] for record in read(tmp_path, ".")]
+    assert faults == [
+        "missing_column: no `text` among body, n",
+        "missing_column: no `text` among body, n",
+        "text_not_string: `text` is bytes",
+        "empty_text: `text` holds nothing",
+    ]
+
+
+def test_csv_faults(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(
+        b'text,title\n"Croup,\nin two lines",Croup\nAsthma.\nRickets,b,c\n,empty\nCaf\xe9,latin\nNul\x00,n\n'
+    )
+    records = read(tmp_path, "a.csv", columns=Columns(title="title"))
+    assert [(r["text"], (r["fault"] or "").partition(":")[0]) for r in records] == [
+        ("Croup,\nin two lines", ""),
+        ("Asthma.", ""),
+        (None, "extra_fields"),
+        (None, "empty_text"),
+        (None, "not_utf8"),
+        (None, "nul_byte"),
+    ]
+
+
+def test_a_text_file_that_is_not_utf8_or_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"Caf\xe9")
+    (tmp_path / "b.txt").write_bytes(b"")
+    assert [r["fault"].partition(":")[0] for r in read(tmp_path, ".")] == ["not_utf8", "empty_text"]
+
+
+def test_every_record_fits_the_schema_even_the_broken_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup.", "title": 5, "url": {"a": 1}}\n[]\n')
+    files = find_files(source("a.jsonl", columns=Columns(title="title", url="url")), tmp_path)
+    ((index, rows),) = list(record_batches(files, 10))
+    assert (index, rows.schema) == (0, RAW_SCHEMA)
+    assert rows["title"].to_list() == ["5", None]
+
+
+# --- finding files ---------------------------------------------------------------------------------------------------
+
+
+def corpus(tmp_path: Path) -> None:
+    for name in ("b/2.jsonl", "a.jsonl", "b/1.csv", "b/notes.pdf", "b/c.jsonl/part.jsonl"):
+        (tmp_path / "corpus" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "corpus" / name).write_text("text\n" if name.endswith("csv") else '{"text": "Croup."}\n')
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("corpus", ["a.jsonl", "b/1.csv", "b/2.jsonl", "b/c.jsonl/part.jsonl"]),
+        ("corpus/a.jsonl", ["a.jsonl"]),
+        ("corpus/*.jsonl", ["a.jsonl"]),
+        ("corpus/**/*.jsonl", ["a.jsonl", "b/2.jsonl", "b/c.jsonl/part.jsonl"]),
+        ("corpus/b/[12].*", ["1.csv", "2.jsonl"]),
+        ("corpus/*/*.jsonl", ["b/2.jsonl"]),
+    ],
+)
+def test_files_are_named_from_the_sources_folder_in_order(tmp_path: Path, path: str, names: list[str]) -> None:
+    corpus(tmp_path)
+    assert [file.name for file in find_files(source(path), tmp_path)] == names
+    assert [file.name for file in find_files(source(str(tmp_path / path)), Path("/elsewhere"))] == names
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("path", ["corpus", "corpus/a.jsonl", "corpus/**/*.jsonl", "corpus/b/../*.jsonl"])
+def test_record_ids_and_facts_never_hold_an_absolute_path(tmp_path: Path, path: str, absolute: bool) -> None:
+    corpus(tmp_path)
+    where = str(tmp_path / path) if absolute else path
+    files = find_files(source(where), tmp_path)
+    told = json.dumps([batches(files), [file.facts() for file in files]])
+    assert tmp_path.name not in told
+    assert all(row["record_id"].startswith("demo/") for row in batches(files))
+
+
+def test_facts_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    (file,) = find_files(source("a.txt"), tmp_path)
+    sha = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file.facts() == {"source": "demo", "file": "a.txt", "bytes": 3, "sha256": sha}
+
+
+def test_no_file_and_unknown_endings_are_errors(tmp_path: Path) -> None:
+    corpus(tmp_path)
+    with pytest.raises(InputError, match=r"source `demo`: nowhere/\*\.jsonl matches no file .* check `sources.path`"):
+        find_files(source("nowhere/*.jsonl"), tmp_path)
+    with pytest.raises(InputError, match=r"notes\.pdf: format unknown .* set `format`"):
+        find_files(source("corpus/b/notes.pdf"), tmp_path)
+    (file,) = find_files(source("corpus/b/notes.pdf", format="jsonl"), tmp_path)
+    assert [record["text"] for record in read_records(file)] == ["Croup."]
+
+
+def test_limit_counts_records_of_the_whole_source(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "1"}\n[]\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "3"}\n{"text": "4"}\n')
+    other = SourceConfig(name="other", path="b.jsonl")
+    files = find_files(source("[ab].jsonl", limit=3), tmp_path) + find_files(other, tmp_path)
+    assert [row["record_id"] for row in batches(files)] == [
+        "demo/a.jsonl:1",
+        "demo/a.jsonl:2",
+        "demo/b.jsonl:1",
+        "other/b.jsonl:1",
+        "other/b.jsonl:2",
+    ]
+
+
+def test_batches_are_numbered_and_full(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{n}"}}\n' for n in range(5)))
+    found = [(index, rows.height) for index, rows in record_batches(find_files(source("a.jsonl"), tmp_path), 2)]
+    assert found == [(0, 2), (1, 2), (2, 1)]

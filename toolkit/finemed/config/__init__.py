@@ -1,0 +1,59 @@
+"""The settings of a build, read from ``finemed.yaml`` and ``--set``.
+
+::
+
+    config = load_config(Path("finemed.yaml"), ["route.top_share=0.1"])
+"""
+
+from finemed.config.file import load_config
+from finemed.config.identity import identity, stable_hash
+from finemed.config.settings import (
+    BuildConfig,
+    CardConfig,
+    ClassifyConfig,
+    Columns,
+    DecontaminateConfig,
+    DedupConfig,
+    FilterConfig,
+    GenerateConfig,
+    IngestConfig,
+    JudgeAnswersConfig,
+    JudgeConfig,
+    LlmConfig,
+    OpenAIBackend,
+    RankConfig,
+    ReasonConfig,
+    RespondConfig,
+    RouteConfig,
+    RulesBackend,
+    Settings,
+    SourceConfig,
+    SplitConfig,
+)
+
+__all__ = [
+    "BuildConfig",
+    "CardConfig",
+    "ClassifyConfig",
+    "Columns",
+    "DecontaminateConfig",
+    "DedupConfig",
+    "FilterConfig",
+    "GenerateConfig",
+    "IngestConfig",
+    "JudgeAnswersConfig",
+    "JudgeConfig",
+    "LlmConfig",
+    "OpenAIBackend",
+    "RankConfig",
+    "ReasonConfig",
+    "RespondConfig",
+    "RouteConfig",
+    "RulesBackend",
+    "Settings",
+    "SourceConfig",
+    "SplitConfig",
+    "identity",
+    "load_config",
+    "stable_hash",
+]
