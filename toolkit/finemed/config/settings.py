@@ -25,12 +25,19 @@ class Columns(Settings):
     """Which column of a source holds what; null where the source has none."""
 
     text: str = "text"
+    """The document."""
     title: str | None = None
+    """Its title or topic; questions get better with one."""
     id: str | None = None
+    """The source's own id; it enters the document's id, so equal texts with different ids stay apart until dedup."""
     url: str | None = None
+    """Its address, where it differs by row."""
     language: str | None = None
+    """Its language code; without one the language is identified."""
     license: str | None = None
+    """Its licence, where it differs by row."""
     attribution: str | None = None
+    """Whom the licence wants named, where it differs by row."""
 
 
 class SourceConfig(Settings):
@@ -41,11 +48,15 @@ class SourceConfig(Settings):
     path: str = Field(json_schema_extra=VOLATILE)
     """File, folder or glob, relative to the configuration file."""
     format: Literal["auto", "jsonl", "parquet", "csv", "text"] = "auto"
+    """Format of the files; `auto` goes by their endings."""
     columns: Columns = Columns()
+    """Which column holds what."""
     license: str | None = None
     """SPDX identifier or the licence's name; null means unknown, which the card says."""
     attribution: str | None = None
+    """Whom the licence wants named."""
     url: str | None = None
+    """Address of the source, for rows without one of their own."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Read at most this many records, for trying a configuration out."""
 
@@ -65,7 +76,9 @@ class FilterConfig(Settings):
     """Rules that drop passages before anything is paid for."""
 
     min_words: Annotated[int, Field(ge=0)] = 25
+    """Shortest passage, in words."""
     max_words: Annotated[int, Field(ge=1)] = 4000
+    """Longest passage, in words."""
     languages: list[str] = ["en"]
     """Languages to keep; empty keeps all. Text that cannot be identified is `und`."""
     min_letter_share: Share = 0.6
@@ -86,9 +99,13 @@ class DedupConfig(Settings):
     """Near-duplicate removal by MinHash with exact verification."""
 
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Exact Jaccard similarity from which two rows are near-duplicates."""
     ngram_size: Annotated[int, Field(ge=1, le=13)] = 5
+    """Words per shingle."""
     num_bands: Annotated[int, Field(ge=1, le=64)] = 25
+    """LSH bands; more find more pairs."""
     rows_per_band: Annotated[int, Field(ge=1, le=32)] = 5
+    """Permutations per band; more give fewer candidates."""
     max_bucket: Annotated[int, Field(ge=2)] = 500
     """Kept rows that one row is compared with in one bucket; what lies beyond is counted."""
 
@@ -97,11 +114,15 @@ class LlmConfig(Settings):
     """How a stage talks to its backend."""
 
     backend: Name = "rules"
+    """`rules` or a name under `backends`."""
     model: str | None = None
     """Overrides the backend's model for this stage."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """Sampling temperature."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the probability mass that tokens are drawn from."""
     max_tokens: Annotated[int, Field(ge=16)] = 1024
+    """Longest reply; one that is cut off there is dropped, not used."""
     max_reasks: Annotated[int, Field(ge=0, le=5)] = 2
     """Further tries when a reply cannot be parsed."""
 
@@ -117,8 +138,11 @@ class GenerateConfig(LlmConfig):
     """Two questions per passage."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
+    """Sampling temperature, as published."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of the probability mass, as published."""
     max_tokens: Annotated[int, Field(ge=16)] = 4096
+    """Longest reply, as published."""
 
 
 class JudgeConfig(LlmConfig):
@@ -133,6 +157,7 @@ class DecontaminateConfig(Settings):
     benchmarks: list[str] = Field(default=[], json_schema_extra=VOLATILE)
     """JSONL files of `{id, benchmark, question, options}`, relative to the configuration file; contents are hashed."""
     ngram_size: Annotated[int, Field(ge=3, le=20)] = 6
+    """Words per n-gram."""
     min_containment: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of a benchmark item's n-grams that must occur in the text."""
     min_run: Annotated[int, Field(ge=5)] = 13
@@ -189,7 +214,9 @@ class SplitConfig(Settings):
     """Pools and their splits."""
 
     validation: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share of each pool's rows."""
     test: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share of each pool's rows."""
     ttt_share: Share = 0.4
     """Share of the complex samples that go to `ttt` instead of `dpo` and `sft_reasoning`."""
     component_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
@@ -209,29 +236,37 @@ class CardConfig(Settings):
     """What the dataset card says beyond what the run knows."""
 
     title: str = "FineMed"
+    """Heading and name on the Hub."""
     summary: str | None = None
+    """One paragraph on what the release is for."""
     license: str | None = None
     """Licence of the release as a whole; null lists the sources' licences only."""
     contact: str | None = None
+    """Where to report a problem with the data."""
 
 
 class RulesBackend(Settings):
     """The embedded extractive backend: deterministic, local, free."""
 
     type: Literal["rules"] = "rules"
+    """Names the kind of backend."""
 
 
 class OpenAIBackend(Settings):
     """Any endpoint that speaks the OpenAI chat protocol."""
 
     type: Literal["openai"]
+    """Names the kind of backend."""
     model: str
+    """Model name as the endpoint knows it."""
     base_url: str | None = Field(default=None, json_schema_extra=VOLATILE)
     """Endpoint, such as http://localhost:8000/v1; null is OpenAI's own."""
     api_key_env: str | None = Field(default="OPENAI_API_KEY", json_schema_extra=VOLATILE)
     """Name of the environment variable that holds the key; null for servers without one."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, json_schema_extra=VOLATILE)
+    """Calls in flight."""
     timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, json_schema_extra=VOLATILE)
+    """Longest wait for one reply, in seconds."""
     max_retries: Annotated[int, Field(ge=0, le=20)] = Field(default=6, json_schema_extra=VOLATILE)
     """Tries after a 429, a 5xx or a broken connection, with exponential waits; then the stage stops."""
     json_schema: bool = False
@@ -249,7 +284,9 @@ class BuildConfig(Settings):
     """A whole ``finemed.yaml``."""
 
     name: Name
+    """Short name of the release."""
     seed: int = 0
+    """Seed of every random choice."""
     run_dir: str = Field(default="run", json_schema_extra=VOLATILE)
     """Where the run lies, relative to the configuration file."""
     sources: Annotated[list[SourceConfig], Field(min_length=1)]

@@ -1,0 +1,50 @@
+# The same commands as in README.md and CONTRIBUTING.md, shorter. https://just.systems
+
+python := ".venv/bin/python"
+
+# List the targets.
+default:
+    @just --list
+
+# Make the environment for development.
+install:
+    python3 -m venv .venv
+    .venv/bin/pip install -c constraints.txt -e '.[dev,train]'
+
+# Build the sample release.
+demo:
+    {{python}} -m finemed demo
+
+# Run the tests.
+test *args:
+    {{python}} -m pytest {{args}}
+
+# Everything that must pass before a commit.
+check: lint
+    {{python}} docs/generate.py --check
+    {{python}} -m pytest
+
+# Style, types, layers.
+lint:
+    {{python}} -m ruff check .
+    {{python}} -m ruff format --check .
+    {{python}} -m mypy
+    .venv/bin/lint-imports
+
+# Write docs/cli.md, columns.md, configuration.md and the schemas.
+docs:
+    {{python}} docs/generate.py
+
+# Twenty kills of a build, each continued and compared byte for byte.
+kill-test *args:
+    {{python}} tests/kills.py --kills 20 {{args}}
+
+# The whole chain on CPU: demo release, tiny SFT, tiny DPO, one TTT answer with the base restored.
+chain folder="finemed-chain":
+    {{python}} -m finemed demo {{folder}}
+    {{python}} -m finemed train {{folder}}/run/release --out {{folder}}/model
+    {{python}} -m finemed ttt answer "How is croup treated, and what role does dexamethasone have?" --release {{folder}}/run/release --model {{folder}}/model/dpo --json
+
+# All benchmarks; each prints a table (see docs/benchmarks.md).
+bench:
+    for script in benchmarks/*.py; do {{python}} $script; done
