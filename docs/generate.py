@@ -107,7 +107,7 @@ def configuration_page() -> str:
         "YAML).\n"
     ]
     top = ["name", "seed", "run_dir"]
-    lines = [line for line in _top_level(top)]
+    lines = list(_top_level(top))
     parts.append(
         "## Top level\n\n| setting | type | default | meaning |\n|---|---|---|---|\n" + "\n".join(lines) + "\n"
     )
@@ -129,7 +129,8 @@ def _top_level(names: list[str]) -> Iterator[str]:
     for name in names:
         field = BuildConfig.model_fields[name]
         default = "required" if field.is_required() else f"`{json.dumps(field.default)}`"
-        yield f"| `{name}` | {_type_name(properties[name])} | {default} | {' '.join((field.description or '').split())} |"
+        text = " ".join((field.description or "").split())
+        yield f"| `{name}` | {_type_name(properties[name])} | {default} | {text} |"
 
 
 def pages() -> dict[Path, str]:

@@ -187,6 +187,7 @@ class Origin(Row):
     complexity: int = Field(description="Judge's score of the question, 1 to 10.")
     relevance: int = Field(description="Judge's score of the question, 1 to 6.")
     rationale: str = Field(description="The judge's reason for the question's scores.")
+    classify_model: str = Field(description="Backend and model that classified the passage.")
     instruction_model: str = Field(description="Backend and model that wrote the question.")
     instruction_prompt: str = Field(description="Prompt and version that it was written with.")
     judge_model: str = Field(description="Backend and model that judged the question.")

@@ -44,7 +44,7 @@ def build(
     What is finished stays. After an interruption the same command goes on; after a changed setting it re-runs just what
     depends on it. Prints the folder of the release.
     """
-    from finemed.cli.progress import make_progress
+    from finemed.cli.progress import shown_progress
     from finemed.config import load_config
     from finemed.pipeline.plan import Plan
     from finemed.publish.build import build_release, preview_release
@@ -60,5 +60,7 @@ def build(
             for name, action, note in actions:
                 click.echo(f"{name:<22} {action:<8} {note}".rstrip())
         return
-    outcome = build_release(plan, folder, until=until, restart_from=restart_from, progress=make_progress())
+    with shown_progress() as progress:
+        outcome = build_release(plan, folder, until=until, restart_from=restart_from, progress=progress)
     click.echo(json.dumps(outcome.summary(), indent=2) if as_json else str(outcome.path))
+    click.echo(outcome.explain(), err=True)

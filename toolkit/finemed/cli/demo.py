@@ -14,9 +14,10 @@ def demo(folder: Path) -> None:
 
     Needs no network, key or GPU. The folder then holds the configuration and the corpus, to play with.
     """
-    from finemed.cli.progress import make_progress
+    from finemed.cli.progress import shown_progress
     from finemed.publish.demo import build_demo
 
-    outcome = build_demo(folder, make_progress())
+    with shown_progress() as progress:
+        outcome = build_demo(folder, progress)
     click.echo(str(outcome.path))
     click.echo(outcome.explain(), err=True)

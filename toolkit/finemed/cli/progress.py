@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -82,7 +84,19 @@ class Bars:
         self._bars.stop()
         self._bars.console.print(f"{self._stage:<22} {summary}  [dim]{time.monotonic() - self._started:.1f} s[/dim]")
 
+    def close(self) -> None:
+        """Stops drawing and shows the cursor again."""
+        self._bars.stop()
 
-def make_progress() -> Lines | Bars:
-    """Bars on a terminal, lines elsewhere."""
-    return Bars() if sys.stderr.isatty() else Lines()
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Lines | Bars]:
+    """Bars on a terminal, lines elsewhere; the terminal is left in order whatever happens."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    bars = Bars()
+    try:
+        yield bars
+    finally:
+        bars.close()

@@ -39,7 +39,7 @@ class BuildOutcome:
     def explain(self) -> str:
         """What a person may do next."""
         if self.release is None:
-            return ""
+            return "Stopped before the last stage; there is no new release."
         counts = ", ".join(
             f"{config} {sum(splits.values())}"
             for config, splits in self.release.manifest["configs"].items()

@@ -45,6 +45,7 @@ class Figures:
             self.licences[row["source"], row["license"] or "", row["attribution"] or ""] += 1
 
     def _models(self, config: str, row: dict[str, Any]) -> None:
+        self.models["classification"][row["classify_model"]] += 1
         self.models["questions"][f"{row['instruction_model']}, {row['instruction_prompt']}"] += 1
         self.models["judgement of questions"][f"{row['judge_model']}, {row['judge_prompt']}"] += 1
         self.models["judgement of answers"][f"{row['answer_judge_model']}, {row['answer_judge_prompt']}"] += 1
