@@ -394,7 +394,8 @@ def test_case_and_punctuation_do_not_make_a_difference() -> None:
 
 
 def test_what_lies_beyond_a_full_bucket_is_counted() -> None:
-    sketches = [Sketch(f"i{n}", 5, np.array([n], dtype=np.uint64), (1,)) for n in range(5)]
+    alike = np.zeros(125, dtype=np.uint32)  # signatures agree, the n-grams do not
+    sketches = [Sketch(f"i{n}", 5, np.array([n], dtype=np.uint64), alike, (1,)) for n in range(5)]
     result = dedup(sketches, DedupConfig(max_bucket=2))
     assert (result.dropped, result.compared, result.not_compared) == ({}, 0 + 1 + 2 + 2 + 2, 0 + 0 + 0 + 1 + 2)
     report = stage_for_dedup().report(result)
@@ -1204,3 +1205,15 @@ def test_a_pool_below_its_minimum_fails_with_its_name_counts_and_remedy(
         split(corpus(*rows), min_rows={name: has + 1}, **settings)
     assert str(error.value).startswith(f"split: {name} has {has} rows, `split.min_rows.{name}` wants {has + 1}; ")
     assert remedy in str(error.value)
+
+
+def test_every_pair_above_the_threshold_is_found_among_templates() -> None:
+    """Against all pairs compared by plain sets: many rows of one template, most of them below the threshold."""
+    words = [f"w{n}" for n in range(60)]
+    texts = {f"r{n:03d}": " ".join([*words[: 40 + n % 7], f"x{n % 11}", f"y{n % 5}"]) for n in range(120)}
+    result = deduplicated(texts)
+    grams = {row: {tuple(text.split()[i : i + 5]) for i in range(len(text.split()) - 4)} for row, text in texts.items()}
+    kept = ids(result)
+    for row in texts:
+        best = max(len(grams[row] & grams[k]) / len(grams[row] | grams[k]) for k in kept if k != row)
+        assert (row in kept) == (best < 0.8), (row, best)

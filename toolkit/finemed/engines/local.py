@@ -26,11 +26,17 @@ def run_map(stage: MapStage, shards: Shards, sink: Sink, progress: Progress) -> 
 
 def run_global(stage: GlobalStage, shards: Shards, sink: Sink, progress: Progress) -> dict[str, Any]:
     """Fits on all shards, then applies as a map; memory holds the state and one shard."""
-    state = stage.fit(rows for _, rows in shards())
+
+    def fitted() -> Iterator[pl.DataFrame]:
+        for _, rows in shards():
+            yield rows
+            progress.advance(rows.height / 2)
+
+    state = stage.fit(fitted())
     for index, rows in shards():
         if not sink.done(index):
             sink.write(index, rows, stage.apply(state, rows))
-            progress.advance(rows.height)
+            progress.advance(rows.height / 2)
     return stage.report(state)
 
 

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from finemed.config import DedupConfig, identity
 from finemed.records import Row
 from finemed.stages.base import Contract, Outcome, split_rows
-from finemed.text.minhash import MinHasher
+from finemed.text.minhash import MinHasher, Signature
 from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, jaccard, shingles
 
@@ -45,15 +46,18 @@ class Sketch:
     row_id: str
     quality: int
     grams: Hashes
+    signature: Signature | None
+    """None for a text without words, which is equal to nothing."""
     bands: tuple[int, ...]
 
 
 def sketch_rows(rows: Iterable[tuple[str, str, int]], *, ngram_size: int, hasher: MinHasher) -> Iterator[Sketch]:
-    """Sketches of (id, text, quality); a text without words has no bands, so it is equal to nothing."""
+    """Sketches of (id, text, quality)."""
     for row_id, text, quality in rows:
         grams = shingles(words(text), ngram_size)
-        bands = tuple(hasher.bands(grams).tolist()) if grams.size else ()
-        yield Sketch(row_id, quality, grams, bands)
+        signature = hasher.signature(grams) if grams.size else None
+        bands = () if signature is None else tuple(hasher.keys(signature).tolist())
+        yield Sketch(row_id, quality, grams, signature, bands)
 
 
 def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
@@ -61,9 +65,12 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
     result = DedupResult()
     buckets: defaultdict[int, list[int]] = defaultdict(list)
     ordered = sorted(sketches, key=lambda sketch: (-sketch.quality, sketch.row_id))
+    signatures = np.zeros((len(ordered), config.num_bands * config.rows_per_band), dtype=np.uint32)
     for position, sketch in enumerate(ordered):
         result.rows += 1
-        result.state_bytes += sketch.grams.nbytes + 40 * len(sketch.bands)
+        if sketch.signature is None:
+            continue
+        result.state_bytes += sketch.grams.nbytes + 40 * len(sketch.bands) + 2 * sketch.signature.nbytes
         candidates: set[int] = set()
         beyond: set[int] = set()
         for band in sketch.bands:
@@ -72,7 +79,7 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
             beyond.update(members[config.max_bucket :])
         result.not_compared += len(beyond - candidates)
         best, keeper = 0.0, -1
-        for other in sorted(candidates):
+        for other in _likely(sketch.signature, signatures, sorted(candidates), config):
             result.compared += 1
             similarity = jaccard(sketch.grams, ordered[other].grams)
             if similarity > best:
@@ -80,9 +87,24 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
         if keeper >= 0 and best >= config.threshold:
             result.dropped[sketch.row_id] = (ordered[keeper].row_id, best)
         else:
+            signatures[position] = sketch.signature
             for band in sketch.bands:
                 buckets[band].append(position)
     return result
+
+
+def _likely(signature: Signature, signatures: Signature, candidates: list[int], config: DedupConfig) -> list[int]:
+    """Candidates whose estimated similarity is not hopeless: at most 7 standard deviations below the threshold.
+
+    A pair at the threshold is missed here with a probability of about 1e-12.
+    """
+    if not candidates:
+        return []
+    estimates = (signatures[candidates] == signature).mean(axis=1)
+    margin = 7 * (config.threshold * (1 - config.threshold) / signature.size) ** 0.5
+    return [
+        other for other, estimate in zip(candidates, estimates, strict=True) if estimate >= config.threshold - margin
+    ]
 
 
 class DedupStage:

@@ -38,10 +38,10 @@ _SCRIPTS = (
 def identify(words: Sequence[str]) -> str:
     """ISO 639-1 code, or `und` where the evidence is thin: fewer than 4 common words, or a near tie."""
     sample = words[:400]
-    letters = [word[0] for word in sample if word[0].isalpha()]
+    letters = "".join(word[0] for word in sample if word[0].isalpha())
     if not letters:
         return UNKNOWN
-    for code, first, last in _SCRIPTS:
+    for code, first, last in () if letters.isascii() else _SCRIPTS:
         if sum(first <= letter <= last for letter in letters) >= (0.1 if code == "ja" else 0.3) * len(letters):
             return "ja" if code == "zh" and _has_kana(sample) else code
     counts = sorted(((sum(word in common for word in sample), code) for code, common in _SETS.items()), reverse=True)

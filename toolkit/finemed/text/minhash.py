@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from finemed.text.shingle import Hashes
+
+Signature: TypeAlias = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,24 @@ class MinHasher:
         object.__setattr__(self, "_a", draw.integers(0, 1 << 64, size=count, dtype=np.uint64) | np.uint64(1))
         object.__setattr__(self, "_b", draw.integers(0, 1 << 64, size=count, dtype=np.uint64))
 
-    def signature(self, hashes: Hashes) -> npt.NDArray[np.uint64]:
-        """The minimum of each permutation, shape (num_bands * rows_per_band,); `hashes` must not be empty."""
+    def signature(self, hashes: Hashes) -> Signature:
+        """The minimum of each permutation, shape (num_bands * rows_per_band,); `hashes` must not be empty.
+
+        The share of equal places of two signatures estimates the sets' Jaccard similarity s with a standard deviation
+        of sqrt(s * (1 - s) / num_perm).
+        """
         with np.errstate(over="ignore"):
             permuted = (self._a[:, None] * hashes[None, :] + self._b[:, None]) >> np.uint64(32)
-        minima: npt.NDArray[np.uint64] = permuted.min(axis=1)
+        minima: Signature = permuted.min(axis=1).astype(np.uint32)
         return minima
 
     def bands(self, hashes: Hashes) -> npt.NDArray[np.uint64]:
         """One key per band, shape (num_bands,); equal keys in a band make two sets candidates."""
-        rows = self.signature(hashes).reshape(self.num_bands, self.rows_per_band)
+        return self.keys(self.signature(hashes))
+
+    def keys(self, signature: Signature) -> npt.NDArray[np.uint64]:
+        """The bands of a signature."""
+        rows = signature.astype(np.uint64).reshape(self.num_bands, self.rows_per_band)
         keys = np.arange(self.num_bands, dtype=np.uint64)
         with np.errstate(over="ignore"):
             for column in range(self.rows_per_band):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 
 _SPAM = re.compile(
     r"\b(?:buy now|order now|click here|free shipping|limited (?:time )?offer|best price|lowest price|discount|coupon|promo code|"
@@ -52,8 +54,8 @@ _TERMS = frozenset(
 
 def letter_share(text: str) -> float:
     """Share of letters among the characters that are not blank; 0.0 for blank text."""
-    solid = [char for char in text if not char.isspace()]
-    return sum(char.isalpha() for char in solid) / len(solid) if solid else 0.0
+    solid = sum(map(len, text.split()))
+    return sum(map(str.isalpha, text)) / solid if solid else 0.0
 
 
 def repeated_share(words: Sequence[str], size: int = 5) -> float:
@@ -61,7 +63,7 @@ def repeated_share(words: Sequence[str], size: int = 5) -> float:
     count = len(words) - size + 1
     if count < 2:
         return 0.0
-    return 1.0 - len({tuple(words[i : i + size]) for i in range(count)}) / count
+    return 1.0 - len(set(zip(*(words[i:] for i in range(size)), strict=False))) / count
 
 
 def spam_cues(text: str) -> int:
@@ -73,9 +75,12 @@ def boilerplate_share(text: str, sentence_spans: Sequence[tuple[int, int]]) -> f
     """Share of the sentences that are navigation, cookie or login text."""
     if not sentence_spans:
         return 0.0
-    return sum(1 for start, end in sentence_spans if _BOILERPLATE.search(text, start, end)) / len(sentence_spans)
+    ends = [end for _, end in sentence_spans]
+    hit = {bisect_left(ends, match.end()) for match in _BOILERPLATE.finditer(text)}
+    return len(hit) / len(sentence_spans)
 
 
+@lru_cache(maxsize=1 << 16)
 def is_medical(word: str) -> bool:
     """Whether a lower-case word is a medical term by the built-in list or by its ending."""
     return word in _TERMS or (len(word) > 6 and _AFFIX.fullmatch(word) is not None)
