@@ -1,7 +1,7 @@
 """A build over the three corpora of the data folder with the rules backend: the funnel that docs/runs.md records.
 
-``python benchmarks/build_corpora.py [FOLDER]`` writes the configuration and the run to FOLDER (default: a temporary one) and
-prints the funnel as Markdown. The data are looked for in $FINEMED_DATA, else in ../shared/data beside the checkout.
+``python benchmarks/build_corpora.py [FOLDER]`` writes the configuration and the run to FOLDER (default: temporary)
+and prints the funnel as Markdown. The data are looked for in $FINEMED_DATA, else in ../shared/data beside the checkout.
 """
 
 from __future__ import annotations

@@ -109,6 +109,11 @@ def test_faults_between_sections_are_told_beside_faults_within_them(tmp_path: Pa
     assert "`judge.temperature`" in told
 
 
+def test_a_model_for_the_rules_backend_is_refused(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, SMALL + "judge: {model: gpt}\n")
+    assert "`judge.model`: the rules backend has no models" in line
+
+
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     (line,) = faults(tmp_path, SMALL + "judge: {temperature: 0.1, temperature: 0.2}\n")
     assert "`temperature` stands twice" in line

@@ -1,4 +1,4 @@
-"""One profile per model family: how it marks its reasoning, and what LoRA adapts.
+"""One profile per model family: how it marks its reasoning.
 
 ::
 
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 from finemed.errors import ConfigError
 
-_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
 
 @dataclass(frozen=True)
 class ModelProfile:
@@ -21,7 +19,6 @@ class ModelProfile:
     family: str
     reasoning_open: str = "<think>"
     reasoning_close: str = "</think>"
-    lora_targets: tuple[str, ...] = _LINEAR
 
 
 PROFILES = {

@@ -20,14 +20,10 @@ def ledger(run: Path, stage: str | None, reason: str | None, row_id: str | None,
     """List the rows that the run in folder RUN (default: run) dropped, with stage, reason and detail."""
     import json
 
-    from finemed.publish.status import read_drops
+    from finemed.publish.status import printable, read_drops
 
     rows, total = read_drops(run, stage=stage, reason=reason, row_id=row_id, limit=limit)
     for row in rows:
-        click.echo(
-            json.dumps(row, ensure_ascii=False)
-            if as_json
-            else "\t".join(" ".join(value.split()) for value in row.values())
-        )
+        click.echo(json.dumps(row) if as_json else "\t".join(printable(value) for value in row.values()))
     if len(rows) < total:
         click.echo(f"{len(rows)} of {total} rows shown; --limit 0 shows all", err=True)

@@ -98,6 +98,8 @@ def _consistency(raw: dict[str, Any]) -> list[str]:
         backend = settings.get("backend", "rules") if isinstance(settings, dict) else "rules"
         if isinstance(backend, str) and backend not in known:
             faults.append(f"`{section}.backend`: `{backend}` is not defined; known are {', '.join(sorted(known))}")
+        if backend == "rules" and isinstance(settings, dict) and settings.get("model") is not None:
+            faults.append(f"`{section}.model`: the rules backend has no models; set `{section}.backend` or remove it")
     return faults
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from finemed.engines.base import Progress
-from finemed.pipeline.plan import Plan
+from finemed.pipeline.plan import Plan, stage_number
 from finemed.pipeline.run import RunResult, preview, run_build
 from finemed.publish.release import Release, write_release
+from finemed.records import POOLS
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,8 @@ class BuildOutcome:
         """What a person may do next."""
         if self.release is None:
             return "Stopped before the last stage; there is no new release."
-        counts = ", ".join(
-            f"{config} {sum(splits.values())}"
-            for config, splits in self.release.manifest["configs"].items()
-            if not config.startswith("sft_") or config == "sft_reasoning"
-        )
+        configs = self.release.manifest["configs"]
+        counts = ", ".join(f"{pool} {sum(configs[pool].values())}" for pool in POOLS if pool in configs)
         return (
             f"Rows: {counts}.\n"
             f"Load it:   datasets.load_dataset({str(self.release.path)!r}, 'sft')\n"
@@ -75,7 +73,13 @@ def build_release(
 def preview_release(
     plan: Plan, run: Path, *, until: str | None = None, restart_from: str | None = None
 ) -> list[tuple[str, str, str]]:
-    """(stage, action, note) of what `build_release` would do."""
+    """(stage, action, note) of what `build_release` would do.
+
+    Raises:
+        ConfigError: no such stage.
+    """
+    if until is not None:
+        stage_number(until)
     lines: list[tuple[str, str, str]] = []
     for name, action, report in preview(plan, run, restart_from):
         if action == "reuse" and report is not None:

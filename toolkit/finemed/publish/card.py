@@ -46,12 +46,17 @@ def escape(value: Any) -> str:
     return _SPECIAL.sub(r"\\\1", flat)
 
 
+def _line(text: str) -> str:
+    """Text as one line without HTML: a reader that does not know front matter would take it for Markdown."""
+    return " ".join(text.split()).translate({ord("<"): "‹", ord(">"): "›"})
+
+
 def front_matter(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     """The card's YAML: configs with their files, licence, languages, size."""
     licence = str(card["license"] or "").lower()
     rows = manifest["figures"]["rows"]
     head: dict[str, Any] = {
-        "pretty_name": " ".join(str(card["title"]).split()),
+        "pretty_name": _line(str(card["title"])),
         "license": licence if licence in _HUB_LICENCES else ("other" if licence else "unknown"),
         "language": [code for code in manifest["figures"]["languages"] if code != "und"] or ["und"],
         "task_categories": ["question-answering", "text-generation"],
@@ -71,7 +76,7 @@ def front_matter(manifest: dict[str, Any], card: dict[str, Any]) -> str:
         ],
     }
     if licence and licence not in _HUB_LICENCES:
-        head["license_name"] = " ".join(str(card["license"]).split())
+        head["license_name"] = _line(str(card["license"]))
     return yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=110)
 
 

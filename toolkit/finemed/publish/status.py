@@ -96,3 +96,8 @@ def read_drops(
             total += found.height
             rows.extend(found.head(max(0, limit - len(rows)) if limit else found.height).to_dicts())
     return rows, total
+
+
+def printable(text: str) -> str:
+    """Text of a corpus as one line that cannot steer a terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in " ".join(text.split()))
