@@ -83,8 +83,8 @@ def measure_stage(config: Path, name: str, shards: Path | None, out: Path, runs:
     return Peak(middle(costs), {**facts[0], "start_mb": start})
 
 
-def part_stages(work: Path, ten: Path, times: int, runs: int) -> list[tuple[str, Peak, Peak]]:
-    """(stage, peak at 1x, peak at `times`x) of all stages, over the shards of a real build."""
+def part_stages(work: Path, ten: Path, times: int, runs: int, only: list[str]) -> list[tuple[str, Peak, Peak]]:
+    """(stage, peak at 1x, peak at `times`x) of all stages or `only` some, over the shards of a real build."""
     note("build over 1x, for the stages' inputs")
     once = write_config(work / "once")
     many = write_config(work / "many", ten)
@@ -94,14 +94,15 @@ def part_stages(work: Path, ten: Path, times: int, runs: int) -> list[tuple[str,
     before: Path | None = None
     for number, report in enumerate(manifest["stages"], start=1):
         name = report["stage"]
-        note(f"stage {name}")
-        copies = work / "copies" if before else None
-        if before and copies:
-            _multiply("shards", before, copies, times)
-        small = measure_stage(once, name, before, work / "out", runs)
-        large = measure_stage(many, name, copies, work / "out", runs)
-        found.append((name, small, large))
-        shutil.rmtree(work / "copies", ignore_errors=True)
+        if name in only or not only:
+            note(f"stage {name}")
+            copies = work / "copies" if before else None
+            if before and copies:
+                _multiply("shards", before, copies, times)
+            small = measure_stage(once, name, before, work / "out", runs)
+            large = measure_stage(many, name, copies, work / "out", runs)
+            found.append((name, small, large))
+            shutil.rmtree(work / "copies", ignore_errors=True)
         before = once.parent / "run" / "stages" / f"{number:02d}-{name}"
     return found
 
@@ -161,13 +162,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=10, help="copies of the corpus (default: 10)")
     parser.add_argument("--runs", type=int, default=1, help="processes per figure, their median counts (default: 1)")
+    parser.add_argument("--stages", nargs="+", metavar="STAGE", default=[], help="only these stages by themselves")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="finemed-bench-") as name:
         work = Path(name)
         ten = work / "ten.parquet"
         _multiply("corpus", data_folder() / CORPUS, ten, arguments.times)
-        print(part_until_filter(work, ten, arguments.times, arguments.runs), end="\n\n", flush=True)
-        found = part_stages(work, ten, arguments.times, arguments.runs)
+        if not arguments.stages:
+            print(part_until_filter(work, ten, arguments.times, arguments.runs), end="\n\n", flush=True)
+        found = part_stages(work, ten, arguments.times, arguments.runs, arguments.stages)
     print(_streaming(found, arguments.times), end="\n\n")
     print(_globals(found, arguments.times))
 

@@ -20,9 +20,11 @@ from finemed.errors import BackendError, ConfigError, StoreError
 from finemed.llm.base import Completion, Request
 from finemed.pipeline.plan import STAGES, Plan, stage_folder
 from finemed.pipeline.run import RunResult, preview, run_build
+from finemed.publish.build import build_release
 from finemed.records import Instruction, frame
 from finemed.stages.base import Outcome, Stage
 from finemed.stages.judge import JudgeStage
+from finemed.store.atomic import locked
 from finemed.store.manifest import read_manifest
 
 GOOD = {
@@ -228,7 +230,7 @@ def test_a_second_run_rewrites_nothing(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "stages"),
     [
-        ({"split": {"test": 0.3}}, ["split"]),
+        ({"split": {"test": 0.3}}, ["route", "split"]),
         ({"rank": {"min_score": 1.01}}, ["rank"]),  # the same answers win, so `split` need not run
         ({"generate": {"temperature": 0.5}}, ["generate"]),  # the rules ask the same questions
         ({"filter": {"min_words": 24}}, ["filter"]),
@@ -554,10 +556,10 @@ def test_a_second_process_on_the_same_run_is_refused(copy: Path) -> None:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         with pytest.raises(StoreError, match="another finemed process works on this run"):
-            run_build(plan_of(copy), run)
+            build_release(plan_of(copy), run)
     finally:
         child.communicate(timeout=20)
-    assert run_build(plan_of(copy), run).complete
+    assert build_release(plan_of(copy), run).run.complete
 
 
 def test_a_run_is_held_for_as_long_as_its_stages_work(copy: Path) -> None:
@@ -571,10 +573,11 @@ def test_a_run_is_held_for_as_long_as_its_stages_work(copy: Path) -> None:
 
         def apply(self, rows: pl.DataFrame) -> Outcome:
             with pytest.raises(StoreError) as error:
-                run_build(plan_of(copy), run)
+                build_release(plan_of(copy), run)
             refused.append(str(error.value))
             outcome: Outcome = sound.apply(rows)
             return outcome
 
-    assert run_build(plan, run, stages=replaced(plan, Intruding())).complete
+    with locked(run):  # as build_release holds it
+        assert run_build(plan, run, stages=replaced(plan, Intruding())).complete
     assert len(refused) == 2

@@ -30,7 +30,7 @@ from finemed.pipeline.plan import Plan, stage_folder
 from finemed.pipeline.run import RunResult, run_build
 from finemed.publish.build import BuildOutcome, build_release
 from finemed.publish.card import escape, render_card
-from finemed.publish.contract import Contract
+from finemed.publish.contract import ReleaseContract
 from finemed.publish.demo import FILES
 from finemed.publish.release import write_release
 from finemed.publish.status import read_status
@@ -41,6 +41,8 @@ from finemed.taxonomy import load_taxonomy
 ROOT = Path(__file__).resolve().parents[1]
 SMALL: dict[str, Any] = {"split": {"min_rows": {"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1}}}
 DEMO: dict[str, Any] = {"name": "demo", "path": "corpus.jsonl", "columns": {"id": "id", "title": "title"}}
+
+GUIDE = {"name": "demo-guide", "path": "hypertension.txt"}
 
 
 def prepare(folder: Path, **changed: Any) -> Plan:
@@ -115,7 +117,12 @@ print(json.dumps(found))
 
 
 def load(release: Path, home: Path, *names: str) -> dict[str, dict[str, list[list[Any]]]]:
-    """What `datasets` gives a user who loads these configs: id, attribution and columns of every row by split."""
+    """What `datasets` gives a user who loads these configs: id, attribution and columns of every row by split.
+
+    All files get the same time, as after unpacking an archive, so that the cache cannot tell releases apart by it.
+    """
+    for path in release.rglob("*"):
+        os.utime(path, (0, 0))
     env = {**os.environ, "HF_HOME": str(home), "HF_DATASETS_CACHE": str(home / "datasets"), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", LOADER, str(release), *names]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
@@ -137,13 +144,13 @@ def test_datasets_loads_every_config_and_never_an_older_release(copy: Path, tmp_
             assert rows[0][2] == sorted(own.columns)
 
     folder = copy.parents[1]
-    source = {**DEMO, "attribution": "Somebody else"}
-    rebuilt = build(folder, sources=[source])  # the same ids, another column
-    assert rebuilt == copy
+    sources = [{**source, "attribution": "Somebody else"} for source in (DEMO, GUIDE)]
+    rebuilt = build(folder, sources=sources)  # the same ids in the same files, another column
+    assert (rebuilt, manifest_of(copy)["configs"]) == (copy, manifest["configs"])
     changed = load(copy, home, "sft", "dpo")
     assert {row[1] for splits in changed.values() for rows in splits.values() for row in rows} == {"Somebody else"}
 
-    build(folder, sources=[{**source, "limit": 90}], **SMALL)
+    build(folder, sources=[{**sources[0], "limit": 90}], **SMALL)
     fewer = load(copy, home, "sft")["sft"]
     assert {split: [row[0] for row in rows] for split, rows in fewer.items()} == {
         split: rows_of(copy, "sft", split)["id"].to_list() for split in manifest_of(copy)["configs"]["sft"]
@@ -237,6 +244,7 @@ def chat(row_id: str, component: str = "c1", question: str = "i1", answer: str =
         "id": row_id,
         "component_id": component,
         "instruction_id": question,
+        "document_id": f"d-{question}",
         "prompt": turn("What is it?"),
         "completion": turn(answer),
     }
@@ -244,7 +252,7 @@ def chat(row_id: str, component: str = "c1", question: str = "i1", answer: str =
 
 def pair(row_id: str, component: str = "c1", question: str = "i1", **turns: str) -> dict[str, Any]:
     texts = {"prompt": "What is it?", "chosen": "Croup, because ...", "rejected": "Croup."} | turns
-    keys = {"id": row_id, "component_id": component, "instruction_id": question}
+    keys = {"id": row_id, "component_id": component, "instruction_id": question, "document_id": f"d-{question}"}
     return {**keys, **{name: turn(text) for name, text in texts.items()}}
 
 
@@ -270,13 +278,18 @@ BROKEN: dict[str, tuple[list[Batch], str]] = {
     "a component in two splits of two pools": ([("dpo", "train", [pair("s9", "c3", "i9")])], "row s9: component c3"),
     "a component in ttt and sft": ([("ttt", "train", [chat("s9", "c1", "i9")])], "also in training/train"),
     "a component in dpo and ttt": ([("dpo", "train", [pair("s9", "c4", "i9")])], "also in ttt/train"),
+    "a document in two splits": ([("sft", "test", [chat("s9", "c9", "i1")])], "row s9: document d-i1 is also in"),
+    "a document in ttt and sft": (
+        [("ttt", "train", [chat("s9", "c9", "i2")])],
+        "document d-i2 is also in training/train",
+    ),
     "a question in dpo alone": ([("dpo", "test", [pair("s9", "c9", "i9")])], "dpo and sft_reasoning, such as i9"),
     "a question in sft_reasoning alone": ([("sft_reasoning", "test", [chat("s9", "c9", "i8")])], "such as i8"),
 }
 
 
 def check(batches: list[Batch]) -> None:
-    contract = Contract()
+    contract = ReleaseContract()
     for config, split, rows in batches:
         contract.check(config, split, rows)
     contract.finish()
@@ -293,13 +306,20 @@ def test_a_broken_contract_names_the_place(name: str) -> None:
         check(SOUND + batches)
 
 
-def test_rows_that_break_the_contract_never_replace_a_release(copy: Path) -> None:
+@pytest.mark.parametrize("fault", ["doubled", "in dpo alone"])
+def test_rows_that_break_the_contract_never_replace_a_release(copy: Path, fault: str) -> None:
     run, before = copy.parent, contents(copy)
     result = RunResult(run, json.loads((run / "manifest.json").read_text("utf-8")), complete=True)
     shard = stage_folder(run, "split") / "kept-00000.parquet"
     rows = pl.read_parquet(shard)
-    write_parquet(shard, pl.concat([rows, rows.head(1)]))
-    with pytest.raises(StageError, match=f"row {rows['row_id'][0]}: the id occurs twice"):
+    long = rows.filter(pl.col("pool") == "sft_reasoning")
+    if fault == "doubled":
+        spoilt, place = pl.concat([rows, rows.head(1)]), f"row {rows['row_id'][0]}: the id occurs twice"
+    else:
+        spoilt = rows.filter(pl.col("row_id") != long["row_id"][0])
+        place = f"only one of dpo and sft_reasoning, such as {long['instruction_id'][0]}"
+    write_parquet(shard, spoilt)
+    with pytest.raises(StageError, match=place):
         write_release(result, load_taxonomy(None), CardConfig(title="New"))
     assert contents(copy) == before
 
@@ -412,8 +432,7 @@ def test_extractive_rows_say_so_and_so_does_the_card(release: Path) -> None:
 
 
 def test_an_unknown_licence_stays_unknown(tmp_path: Path) -> None:
-    guide = {"name": "demo-guide", "path": "hypertension.txt", "license": "CC0-1.0"}
-    release = build(tmp_path, sources=[DEMO, guide], card={"license": None})
+    release = build(tmp_path, sources=[DEMO, {**GUIDE, "license": "CC0-1.0"}], card={"license": None})
     head, body = card_of(release)
     assert head["license"] == "unknown"
     assert "Licence of the release: **not stated**" in body
@@ -473,9 +492,11 @@ def test_escaped_text_is_shown_and_does_nothing(text: str) -> None:
     assert shown == [" ".join(text.split())] * 2
 
 
-def test_hostile_text_is_inert_in_the_card(release: Path, tmp_path: Path) -> None:
+def test_hostile_text_is_inert_in_the_card(tmp_path: Path) -> None:
     everything = " ".join(HOSTILE)
-    plain = build(tmp_path / "plain", sources=[DEMO])
+    plain = build(
+        tmp_path / "plain", sources=[{**DEMO, "license": "MIT", "attribution": "Ann"}], card={"contact": "Ann"}
+    )
     lines = (plain.parents[1] / "corpus.jsonl").read_bytes().splitlines()
     hostile = tmp_path / "hostile"
     hostile.mkdir()
@@ -491,28 +512,19 @@ def test_hostile_text_is_inert_in_the_card(release: Path, tmp_path: Path) -> Non
     told = build(hostile, sources=[source], card=card)
     head, body = card_of_hostile(told)
     assert "<script" not in (told / "README.md").read_text("utf-8").lower()
-    expected = Counter(token.type for token in tokens(card_of(plain)[1]))
-    found = Counter(token.type for token in tokens(body))
-    extra = {kind for kind in found if kind not in expected and kind not in {"text_special"}}
-    assert extra == set()
-    for kind in (
-        "td_open",
-        "tr_open",
-        "table_open",
-        "heading_open",
-        "link_open",
-        "code_inline",
-        "fence",
-        "html_inline",
-    ):
-        assert abs(found[kind] - expected[kind]) <= (30 if kind in {"td_open", "tr_open"} else 0), kind
-    for row in (line for line in body.splitlines() if line.startswith("|")):
-        assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", row)) in {4, 5, 6, 7}, row
+    expected, found = (Counter(token.type for token in tokens(text)) for text in (card_of(plain)[1], body))
+    assert set(found) - set(expected) <= {"text_special"}
+    for kind in ("table_open", "heading_open", "link_open", "fence", "strong_open", "bullet_list_open"):
+        assert found[kind] == expected[kind], kind
+    fewer_views = len(manifest_of(plain)["configs"]) - len(manifest_of(told)["configs"])
+    assert found["code_inline"] == expected["code_inline"] - 2 * fewer_views  # its name, and "view of `sft`"
+    for table in re.findall(r"(?:^\|.*\n)+", body, re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table.splitlines()}) == 1, table
     assert head["license"] == "other"
     assert head["license_name"] == head["pretty_name"] == escapeless(everything)
     links = {token.attrs["href"] for token in tokens(body) if token.type == "link_open"}
     assert links == {"https://arxiv.org/abs/2501.09213"}
-    assert re.search(r"\b49\b", body) is None
+    assert body.count(escape(everything)) == 6  # title, summary, contact, both licences, attribution: nothing evaluated
 
 
 def escapeless(text: str) -> str:

@@ -66,6 +66,7 @@ from finemed.records import (
 )
 from finemed.stages.base import Outcome
 from finemed.stages.classify import ClassifyStage
+from finemed.stages.components import Question, components
 from finemed.stages.decontaminate import COMMON_STEMS, BenchmarkIndex, DecontaminateStage
 from finemed.stages.dedup import DedupResult, DedupStage, Sketch, dedup
 from finemed.stages.filter import RULES, FilterStage
@@ -77,7 +78,7 @@ from finemed.stages.rank import RankStage
 from finemed.stages.reason import ReasonStage
 from finemed.stages.respond import RespondStage
 from finemed.stages.route import RouteStage
-from finemed.stages.split import SplitStage, components
+from finemed.stages.split import SplitStage
 from finemed.store.readers import find_files, record_batches
 from finemed.taxonomy import load_taxonomy
 
@@ -394,8 +395,9 @@ def test_case_and_punctuation_do_not_make_a_difference() -> None:
 
 
 def test_what_lies_beyond_a_full_bucket_is_counted() -> None:
+    one_band = np.array([1], dtype=np.uint64)
     alike = np.zeros(125, dtype=np.uint32)  # signatures agree, the n-grams do not
-    sketches = [Sketch(f"i{n}", 5, np.array([n], dtype=np.uint64), alike, (1,)) for n in range(5)]
+    sketches = [Sketch(f"i{n}", 5, np.array([n], dtype=np.uint64), alike, one_band) for n in range(5)]
     result = dedup(sketches, DedupConfig(max_bucket=2))
     assert (result.dropped, result.compared, result.not_compared) == ({}, 0 + 1 + 2 + 2 + 2, 0 + 0 + 0 + 1 + 2)
     report = stage_for_dedup().report(result)
@@ -756,11 +758,14 @@ NO_MINIMUM = SplitConfig(min_rows=NO_ROWS)
 
 
 def scored(name: str, complexity: int, quality: int = 5) -> dict[str, Any]:
-    return judged(instruction_id=name, complexity=complexity, quality=quality)
+    asks = f"How does agent{name} change organ{name} once marker{name} has risen?"
+    return judged(
+        instruction_id=name, complexity=complexity, quality=quality, instruction=asks, document_id=f"d-{name}"
+    )
 
 
 def complex_of(rows: list[dict[str, Any]], config: RouteConfig, pools: SplitConfig = NO_MINIMUM) -> list[str]:
-    outcome = run_stage(RouteStage(config, pools), JudgedInstruction, rows)
+    outcome = run_stage(RouteStage(config, pools, 0), JudgedInstruction, rows)
     assert outcome.dropped.height == 0
     assert set(outcome.kept["route"]) <= {"common", "complex"}
     return ids(Outcome(outcome.kept.filter(pl.col("route") == "complex"), outcome.dropped))
@@ -1056,7 +1061,13 @@ def asked(number: int, *, hard: bool = False, text: str | None = None) -> dict[s
     """A sample whose question is like no other."""
     own = text or f"How does agent{number} change organ{number} once marker{number} has risen?"
     long = {"route": "complex", "reasoning_id": f"q{number}", "reasoning": "Long."} if hard else {}
-    return sample(instruction_id=f"i{number:04d}", response_id=f"r{number:04d}", instruction=own, **long)
+    return sample(
+        instruction_id=f"i{number:04d}",
+        response_id=f"r{number:04d}",
+        document_id=f"d{number:04d}",
+        instruction=own,
+        **long,
+    )
 
 
 def corpus(common: int, hard: int) -> list[dict[str, Any]]:
@@ -1089,20 +1100,43 @@ def test_pools_are_disjoint_but_for_dpo_and_its_chosen_side() -> None:
     assert rows["row_id"].n_unique() == rows.height == 72
 
 
+def joined(*texts: tuple[str, str]) -> dict[str, str]:
+    """Components of questions that each come from a document of their own."""
+    return components([Question(name, text, name, "none", False) for name, text in texts], 0.5)[0]
+
+
 def test_near_duplicate_questions_are_one_component_named_by_its_smallest_id() -> None:
     words = [f"w{n}" for n in range(20)]
     close, far = [*words[:-1], "other"], [f"v{n}" for n in range(20)]
-    found = components([("i3", " ".join(words)), ("i1", " ".join(close)), ("i2", " ".join(far))], 0.5)
+    found = joined(("i3", " ".join(words)), ("i1", " ".join(close)), ("i2", " ".join(far)))
     assert found == {"i3": "i1", "i1": "i1", "i2": "i2"}
 
 
 def test_components_are_transitive_where_dedup_is_not() -> None:
     texts = [("a", range(20)), ("b", range(4, 24)), ("c", range(8, 28))]  # trigrams: 14/22, 14/22, 10/26
-    assert set(components([(name, numbered(span)) for name, span in texts], 0.5).values()) == {"a"}
+    assert set(joined(*((name, numbered(span)) for name, span in texts)).values()) == {"a"}
 
 
 def test_questions_without_words_are_components_of_their_own() -> None:
-    assert components([("a", "?"), ("b", "?")], 0.5) == {"a": "a", "b": "b"}
+    assert joined(("a", "?"), ("b", "?")) == {"a": "a", "b": "b"}
+
+
+def test_questions_of_one_document_are_one_component_however_they_differ() -> None:
+    rows = [asked(0), asked(1), asked(2)]
+    rows[2]["document_id"] = rows[0]["document_id"]
+    questions = [Question(r["instruction_id"], r["instruction"], r["document_id"], "none", False) for r in rows]
+    found, _ = components(questions, 0.5)
+    assert found == {"i0000": "i0000", "i0001": "i0001", "i0002": "i0000"}
+
+
+def test_a_large_bucket_joins_more_than_necessary_and_never_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [(f"r{n:02d}", numbered(range(n % 3, 20 + n % 3))) for n in range(30)]
+    exact = joined(*texts)
+    monkeypatch.setattr("finemed.stages.components.LARGE_BUCKET", 2)
+    bounded = joined(*texts)
+    for left in exact:
+        for right in exact:
+            assert exact[left] != exact[right] or bounded[left] == bounded[right]
 
 
 def twins(count: int, hard: Callable[[int], bool]) -> list[dict[str, Any]]:

@@ -72,10 +72,10 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
         temporary.write_bytes(b"half of the n")
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StoreError, match=r"manifest\.json: cannot be written \(disk full\); free space"):
         write_with(target, fails)
     assert target.read_bytes() == b"old"
-    remove_temporaries(tmp_path)
+    remove_temporaries(tmp_path, ["manifest.json"])
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
 
 
@@ -87,13 +87,15 @@ def test_a_write_replaces_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_remove_temporaries_takes_files_and_folders_at_any_depth(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b.tmp").mkdir(parents=True)
-    (tmp_path / "a" / "b.tmp" / "c.tmp").write_text("x")
-    (tmp_path / "a" / "d.parquet.tmp").write_text("x")
-    (tmp_path / "a" / "tmp.json").write_text("keep")
-    remove_temporaries(tmp_path)
-    assert [path.name for path in tmp_path.rglob("*")] == ["a", "tmp.json"]
+def test_remove_temporaries_takes_what_it_is_told_and_nothing_of_anybody_else(tmp_path: Path) -> None:
+    (tmp_path / "b.tmp").mkdir()
+    (tmp_path / "b.tmp" / "c.parquet").write_text("x")
+    (tmp_path / "d.parquet.tmp").write_text("x")
+    (tmp_path / "thesis.tmp").write_text("keep")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "linked.tmp").symlink_to(tmp_path / "notes")
+    remove_temporaries(tmp_path, ["b", "d.parquet", "linked", "absent"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", "thesis.tmp"]
 
 
 def test_json_is_canonical(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_begin_with_another_fingerprint_wipes(tmp_path: Path) -> None:
     folder = notes_folder(tmp_path)
     folder.begin("f1")
     folder.write(0, NOTES, DROPS)
-    folder.finish({"fingerprint": "f1"})
+    folder.finish({"fingerprint": "f1", "counts": {}})
     folder.begin("f2")
     assert [path.name for path in folder.path.iterdir()] == ["begun.json"]
     assert folder.finished("f1") is None
@@ -206,7 +208,7 @@ def test_begin_with_another_fingerprint_wipes(tmp_path: Path) -> None:
 def test_begin_reopens_a_finished_stage(tmp_path: Path) -> None:
     folder = notes_folder(tmp_path)
     folder.begin("f1")
-    folder.finish({"fingerprint": "f1"})
+    folder.finish({"fingerprint": "f1", "counts": {}})
     folder.begin("f1")
     assert folder.finished("f1") is None
 
@@ -225,7 +227,7 @@ def test_finished_knows_its_own_fingerprint_only(tmp_path: Path) -> None:
     folder.begin("f1")
     folder.write(0, NOTES, DROPS)
     assert folder.finished("f1") is None
-    report = folder.finish({"fingerprint": "f1", "kept": 2})
+    report = folder.finish({"fingerprint": "f1", "counts": {}})
     assert folder.finished("f1") == report
     assert folder.finished("f2") is None
     assert set(report["files"]) == {"kept-00000.parquet", "drop-00000.parquet"}
@@ -237,7 +239,7 @@ def test_finished_detects_a_changed_file_and_names_it(tmp_path: Path, name: str,
     folder = notes_folder(tmp_path)
     folder.begin("f1")
     folder.write(0, NOTES, DROPS)
-    folder.finish({"fingerprint": "f1"})
+    folder.finish({"fingerprint": "f1", "counts": {}})
     path = folder.path / name
     if gone:
         path.unlink()

@@ -26,7 +26,10 @@ import click
 )
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
 @click.option(
-    "--from", "restart_from", metavar="STAGE", help="Run this stage and all after it anew; paid replies are kept."
+    "--from",
+    "restart_from",
+    metavar="STAGE",
+    help="Run this stage and all after it anew, from their beginning; paid replies are kept.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")

@@ -53,9 +53,16 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'input or output'}: {error.strerror or error}; mend it and run the same command again",
+            1,
+        )
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"finemed: {message}", err=True)
+    lines = message.split("\n")  # names of files and replies of servers may hold marks that steer a terminal
+    shown = "\n".join("".join(char if char.isprintable() else "\ufffd" for char in line) for line in lines)
+    click.echo(f"finemed: {shown}", err=True)
     sys.exit(code)

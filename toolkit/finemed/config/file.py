@@ -92,6 +92,8 @@ def _consistency(raw: dict[str, Any]) -> list[str]:
         f"`sources`: the name `{name}` is used twice; names are part of ids, give each source its own"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
+    if isinstance(backends, dict) and "rules" in backends:
+        faults.append("`backends.rules`: the name belongs to the embedded backend; choose another")
     known = {"rules", *(str(name) for name in backends)} if isinstance(backends, dict) else {"rules"}
     for section in LLM_SECTIONS:
         settings = raw.get(section)
@@ -108,8 +110,8 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
     loader.flatten_mapping(node)
-    keys = [loader.construct_object(key) for key, _ in node.value]
     for key in keys:
         if keys.count(key) > 1:
             raise yaml.constructor.ConstructorError(None, None, f"`{key}` stands twice in one section", node.start_mark)

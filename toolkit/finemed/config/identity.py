@@ -16,7 +16,8 @@ def identity(settings: BaseModel) -> dict[str, Any]:
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get("volatile"):
             continue
-        kept[name] = _plain(getattr(settings, name))
+        value = _plain(getattr(settings, name))
+        kept[name] = stable_hash(value) if isinstance(extra, dict) and extra.get("hashed") and value else value
     return kept
 
 

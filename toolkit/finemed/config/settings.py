@@ -193,7 +193,7 @@ class RespondConfig(LlmConfig):
 
 
 class ReasonConfig(LlmConfig):
-    """Long reasoning answers, part of the respond stage."""
+    """Long reasoning answers to complex questions."""
 
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     max_tokens: Annotated[int, Field(ge=16)] = 8192
@@ -219,12 +219,18 @@ class SplitConfig(Settings):
     """Share of each pool's rows."""
     ttt_share: Share = 0.4
     """Share of the complex samples that go to `ttt` instead of `dpo` and `sft_reasoning`."""
-    component_threshold: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Questions at least this similar (Jaccard of word trigrams) are one component."""
+    component_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.5
+    """Questions at least this similar (Jaccard of word trigrams) are one component, as are those of one document."""
     min_rows: dict[Literal["sft", "sft_reasoning", "dpo", "ttt"], Annotated[int, Field(ge=0)]] = Field(
         default={"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1}
     )
     """Smallest pools that are worth publishing; pools that are left out keep their minimum of 1."""
+
+    @model_validator(mode="after")
+    def _leaves_training_rows(self) -> SplitConfig:
+        if self.validation + self.test > 0.8:
+            raise ValueError("`validation` and `test` together leave less than a fifth for training; lower them")
+        return self
 
     @field_validator("min_rows")
     @classmethod
@@ -273,8 +279,8 @@ class OpenAIBackend(Settings):
     """Send the reply's JSON Schema as `response_format`, for servers that enforce it."""
     model_family: str | None = None
     """Profile of finemed.models that knows how this model marks its reasoning."""
-    extra_body: dict[str, Any] = {}
-    """Further fields of the request, as the server defines them."""
+    extra_body: dict[str, Any] = Field(default={}, json_schema_extra={"hashed": True})
+    """Further fields of the request, as the server defines them; only their hash is recorded."""
 
 
 Backend = Annotated[RulesBackend | OpenAIBackend, Field(discriminator="type")]

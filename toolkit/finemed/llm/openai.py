@@ -11,13 +11,17 @@ import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from finemed.config import OpenAIBackend, identity
+from finemed.config import OpenAIBackend, identity, stable_hash
 from finemed.errors import BackendError
 from finemed.llm.base import Completion, Finish, Request
 from finemed.models import profile_for
+
+ROW_ERRORS = (400, 413, 422)
+"""The server refuses this one request: malformed for it, or too long."""
 
 
 class OpenAIChat:
@@ -32,6 +36,9 @@ class OpenAIChat:
         self.profile = profile_for(settings.model_family)
         self._identity = identity(settings)
         self.name = f"openai:{settings.model}"
+        if settings.model.startswith("/"):  # vLLM serves under the path by default; no path of a machine gets into rows
+            self.name = f"openai:{PurePosixPath(settings.model).name}"
+            self._identity |= {"model": self.name, "model_hash": stable_hash(settings.model)}
         self._client: Any = None
 
     def _open(self) -> None:
@@ -121,8 +128,10 @@ class OpenAIChat:
             reply = await self._client.chat.completions.create(
                 **arguments, extra_body=self._settings.extra_body or None
             )
-        except (self._errors.BadRequestError, self._errors.UnprocessableEntityError) as error:
-            return Completion(request, "", "error", detail=self._redacted(str(error)))
+        except self._errors.APIStatusError as error:
+            if error.status_code not in ROW_ERRORS:
+                raise
+            return Completion(request, "", "error", detail=f"HTTP {error.status_code}, code {error.code or 'none'}")
         return self._completion(request, reply)
 
     def _completion(self, request: Request, reply: Any) -> Completion:
@@ -150,6 +159,14 @@ class OpenAIChat:
             return BackendError(f"{where}: refuses the key in {self._settings.api_key_env}; check the variable")
         if isinstance(error, api.NotFoundError):
             return BackendError(f"{where}: does not serve model `{self._settings.model}`; check `backends` and `model`")
+        if (
+            isinstance(error, api.APIStatusError)
+            and 400 <= error.status_code < 500
+            and error.status_code not in (408, 409, 429)
+        ):
+            return BackendError(
+                f"{where}: refuses the call: {self._redacted(str(error))}; check the account and `backends`"
+            )
         if isinstance(error, api.RateLimitError):
             next_step = "lower `concurrency` or wait, then run the same command again; nothing received is lost"
         else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from math import fsum
 
 import xxhash
 
@@ -204,7 +205,9 @@ def build_questions(outline: Outline) -> list[tuple[str, str]]:
     chosen: list[tuple[Sentence, str]] = []
     ranked = sorted(outline.sentences, key=lambda item: (-_weight(item), item.start))
     for sentence in ranked:
-        free = sorted(sentence.tasks - {task for _, task in chosen}, key=lambda task: _pick(outline, task, 1 << 30))
+        free = sorted(
+            sentence.tasks - {task for _, task in chosen}, key=lambda task: (_pick(outline, task, 1 << 30), task)
+        )
         if free:
             chosen.append((sentence, free[0]))
         if len(chosen) == 2:
@@ -236,7 +239,7 @@ def rank_sentences(outline: Outline, question: str) -> list[Sentence]:
     counts = Counter(word for sentence in outline.sentences for word in set(sentence.words))
 
     def score(sentence: Sentence) -> float:
-        overlap = sum(1.0 / counts[word] for word in set(sentence.words) & wanted)
+        overlap = fsum(1.0 / counts[word] for word in set(sentence.words) & wanted)  # exact, so the order is no matter
         return overlap + 0.4 * len(tasks & sentence.tasks)
 
     return sorted(outline.sentences, key=lambda item: (-score(item), item.start))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+MAX_OBJECTS = 1000
 M = TypeVar("M", bound=BaseModel)
 
 _THOUGHT = re.compile(r"^[\s#*_]*thoughts?[\s*_]*:?[\s*_]*$", re.IGNORECASE | re.MULTILINE)
@@ -42,8 +43,10 @@ def parse_json(text: str, schema: type[M]) -> M:
 def _objects(text: str) -> list[Any]:
     decoder = json.JSONDecoder(strict=False)
     found: list[Any] = []
+    tries = 0
     position = text.find("{")
-    while position != -1:
+    while position != -1 and len(found) + tries < MAX_OBJECTS:
+        tries += 1
         try:
             value, end = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):

@@ -127,7 +127,7 @@ class Plan:
             DecontaminateStage(
                 "decontaminate", c.decontaminate, self.benchmarks, JudgedInstruction, "instruction_id", "instruction"
             ),
-            RouteStage(c.route, c.split),
+            RouteStage(c.route, c.split, c.seed),
             ReasonStage(c.reason, self.backend("reason")),
             RespondStage(c.respond, self.backend("respond")),
             DecontaminateStage(
@@ -166,6 +166,19 @@ def stage_number(name: str) -> int:
     if name not in STAGES:
         raise ConfigError(f"stage `{name}` is unknown; stages are {', '.join(STAGES)}")
     return STAGES.index(name)
+
+
+def stage_range(first: str | None, last: str | None) -> tuple[int, int]:
+    """Numbers of the first stage to run anew (one past the end: none) and of the last one to run.
+
+    Raises:
+        ConfigError: no such stage, or the wrong way round.
+    """
+    begin = stage_number(first) if first else len(STAGES)
+    end = stage_number(last) if last else len(STAGES) - 1
+    if first and begin > end:
+        raise ConfigError(f"--from {first} --until {last}: `{last}` comes before `{first}`; nothing would run")
+    return begin, end
 
 
 def stage_folder(run: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,11 @@ from finemed import __version__
 from finemed.config import identity, stable_hash
 from finemed.engines.base import Progress, Shards, Silent
 from finemed.engines.local import run_global, run_llm, run_map
-from finemed.pipeline.plan import STAGES, Plan, fingerprint, output_hash, stage_folder, stage_number
+from finemed.errors import StageError
+from finemed.pipeline.plan import STAGES, Plan, fingerprint, output_hash, stage_folder, stage_range
 from finemed.pipeline.reconcile import reconcile, reconcile_totals
 from finemed.stages.base import Outcome, Stage
-from finemed.store.atomic import locked, remove_temporaries
+from finemed.store.atomic import remove_temporaries
 from finemed.store.journal import Journal
 from finemed.store.manifest import Session, count_reasons, write_ledger, write_manifest
 from finemed.store.readers import record_batches
@@ -69,7 +70,7 @@ def run_build(
     progress: Progress | None = None,
     stages: Sequence[Stage] | None = None,
 ) -> RunResult:
-    """Runs all stages that are not finished with these inputs and settings.
+    """Runs all stages that are not finished with these inputs and settings; the caller holds the run's lock.
 
     Args:
         plan: the build.
@@ -82,69 +83,79 @@ def run_build(
     Raises:
         FineMedError: a stage failed; finished shards and all paid replies stay.
     """
-    last = stage_number(until) if until else len(STAGES) - 1
-    first = stage_number(restart_from) if restart_from else len(STAGES)
-    shown = progress or Silent()
-    with locked(run):
-        remove_temporaries(run)
-        session = Session(run)
-        journal: Journal | None = None
-        reports: list[dict[str, Any]] = []
-        try:
-            before = plan.source_hash()
-            previous: ShardFolder | None = None
-            for number, stage in enumerate(stages or plan.stages()):
-                folder = ShardFolder(stage_folder(run, stage.contract.name), stage.contract.schema)
-                mark = fingerprint(stage, before)
-                report = folder.finished(mark) if number < first else None
-                if report is None and number > last:
-                    break  # what lies beyond `until` is kept where it still holds, and not run
-                if report is None:
-                    (run / "ledger.parquet").unlink(missing_ok=True)  # it would tell of other rows than the shards
-                    if hasattr(stage, "requests") and journal is None:
-                        journal = Journal(run / "journal.sqlite")
-                    if number >= first:
-                        _forget(folder)
-                    report = _run_stage(stage, plan, folder, previous, reports, mark, journal, shown, session)
-                reports.append(report)
-                write_manifest(run, _manifest(plan, reports))
-                before, previous = output_hash(report), folder
-        finally:
-            plan.close()
-            if journal is not None:
-                journal.close()
-        complete = len(reports) == len(STAGES)
-        if complete:
-            names = [report["stage"] for report in reports]
-            write_ledger(run / "ledger.parquet", [(n, ShardFolder(stage_folder(run, n), pl.Schema())) for n in names])
-        return RunResult(run, _manifest(plan, reports), complete)
+    first, last = stage_range(restart_from, until)
+    remove_temporaries(run, ("manifest.json", "session.json", "ledger.parquet"))
+    state = _State(plan, run, progress or Silent(), Session(run))
+    try:
+        before = plan.source_hash()
+        for number, stage in enumerate(stages or plan.stages()):
+            folder = ShardFolder(stage_folder(run, stage.contract.name), stage.contract.schema)
+            folder.clean()
+            mark = fingerprint(stage, before)
+            report = folder.finished(mark) if number < first else None
+            if report is None and number > last:
+                break  # what lies beyond `until` is kept where it still holds, and not run
+            if report is None:
+                (run / "ledger.parquet").unlink(missing_ok=True)  # it would tell of other rows than the shards
+                if number >= first:
+                    _forget(folder)
+                report = _run_stage(stage, state, folder, mark)
+                state.reports.append(report)
+                write_manifest(run, _manifest(plan, state.reports))
+            else:
+                state.reports.append(report)
+            before, state.previous = output_hash(report), folder
+    finally:
+        plan.close()
+        state.close()
+    manifest = _manifest(plan, state.reports)
+    write_manifest(run, manifest)
+    complete = len(state.reports) == len(STAGES)
+    if complete:
+        names = [report["stage"] for report in state.reports]
+        write_ledger(run / "ledger.parquet", [(n, ShardFolder(stage_folder(run, n), pl.Schema())) for n in names])
+    return RunResult(run, manifest, complete)
+
+
+@dataclass
+class _State:
+    """What a build carries from stage to stage."""
+
+    plan: Plan
+    run: Path
+    progress: Progress
+    session: Session
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    previous: ShardFolder | None = None
+    _journal: Journal | None = None
+
+    def journal(self, stage: Stage) -> Journal | None:
+        """The journal, opened when the first stage needs it."""
+        if self._journal is None and hasattr(stage, "requests"):
+            self._journal = Journal(self.run / "journal.sqlite")
+        return self._journal
+
+    def close(self) -> None:
+        """Closes the journal."""
+        if self._journal is not None:
+            self._journal.close()
 
 
 def _forget(folder: ShardFolder) -> None:
     (folder.path / "begun.json").unlink(missing_ok=True)
 
 
-def _run_stage(
-    stage: Stage,
-    plan: Plan,
-    folder: ShardFolder,
-    previous: ShardFolder | None,
-    reports: list[dict[str, Any]],
-    mark: str,
-    journal: Journal | None,
-    progress: Progress,
-    session: Session,
-) -> dict[str, Any]:
+def _run_stage(stage: Stage, state: _State, folder: ShardFolder, mark: str) -> dict[str, Any]:
     started = time.monotonic()
-    contract = stage.contract
+    contract, progress = stage.contract, state.progress
     folder.begin(mark)
     sink = _Sink(stage, folder)
     records = [0]
-    shards: Shards = previous_shards(previous) if previous else _records(plan, records)
-    total = reports[-1]["counts"]["rows_out"] if reports else None
-    progress.start(contract.name, total, len(folder.indices()) * plan.config.ingest.shard_rows)
-    facts = _dispatch(stage, shards, sink, journal, progress)
-    counts = reconcile_totals(contract, folder, records[0] if previous is None else total or 0)
+    shards: Shards = state.previous.frames if state.previous else _records(state.plan, records)
+    total = state.reports[-1]["counts"]["rows_out"] if state.reports else None
+    progress.start(contract.name, total, len(folder.indices()) * state.plan.config.ingest.shard_rows)
+    facts = _dispatch(stage, shards, sink, state.journal(stage), progress)
+    counts = reconcile_totals(contract, folder, records[0] if total is None else total)
     report = folder.finish(
         {
             "stage": contract.name,
@@ -157,11 +168,22 @@ def _run_stage(
         }
     )
     seconds = time.monotonic() - started
-    session.stage(
-        contract.name, seconds=round(seconds, 3), rows_per_second=round(counts["rows_in"] / max(seconds, 1e-9), 1)
-    )
+    rate = round(counts["rows_in"] / max(seconds, 1e-9), 1)
+    state.session.stage(contract.name, seconds=round(seconds, 3), rows_per_second=rate)
     progress.finish(f"{counts['rows_in']} in, {counts['rows_out']} out, {counts['rows_dropped']} dropped")
+    if counts["rows_out"] == 0:
+        _refuse_nothing(contract.name, counts["rows_in"], report["drops"], state.run)
     return report
+
+
+def _refuse_nothing(stage: str, rows_in: int, drops: dict[str, int], run: Path) -> None:
+    if rows_in == 0:
+        raise StageError(f"{stage}: the sources hold no record; check `sources.path` and the files")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in drops.items())
+    raise StageError(
+        f"{stage}: none of {rows_in} rows is left ({reasons}); look at them with "
+        f"`finemed ledger {run} --stage {stage}`, then change the settings of `{stage}` or the sources"
+    )
 
 
 def _dispatch(stage: Any, shards: Shards, sink: _Sink, journal: Journal | None, progress: Progress) -> dict[str, Any]:
@@ -170,11 +192,6 @@ def _dispatch(stage: Any, shards: Shards, sink: _Sink, journal: Journal | None, 
     if hasattr(stage, "fit"):
         return run_global(stage, shards, sink, progress)
     return run_map(stage, shards, sink, progress)
-
-
-def previous_shards(folder: ShardFolder) -> Shards:
-    """Opens a finished stage's kept rows."""
-    return folder.frames
 
 
 def _records(plan: Plan, count: list[int]) -> Shards:
@@ -203,7 +220,7 @@ def _manifest(plan: Plan, reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 def preview(plan: Plan, run: Path, restart_from: str | None = None) -> list[tuple[str, Action, dict[str, Any] | None]]:
     """What `run_build` would do with each stage: `reuse`, `run`, or `depends` on what comes out of those before it."""
-    first = stage_number(restart_from) if restart_from else len(STAGES)
+    first, _ = stage_range(restart_from, None)
     before: str | None = plan.source_hash()
     actions: list[tuple[str, Action, dict[str, Any] | None]] = []
     for number, stage in enumerate(plan.stages()):

@@ -9,8 +9,10 @@ from typing import Any
 from finemed.engines.base import Progress
 from finemed.pipeline.plan import Plan, stage_number
 from finemed.pipeline.run import RunResult, preview, run_build
+from finemed.publish.pools import refuse_colliding_views
 from finemed.publish.release import Release, write_release
 from finemed.records import POOLS
+from finemed.store.atomic import locked
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def build_release(
     Raises:
         FineMedError: a stage or the release failed; everything finished stays.
     """
-    result = run_build(plan, run, until=until, restart_from=restart_from, progress=progress)
-    if not result.complete:
-        return BuildOutcome(result, None)
-    return BuildOutcome(result, write_release(result, plan.taxonomy, plan.config.card))
+    refuse_colliding_views(plan.taxonomy)
+    with locked(run):
+        result = run_build(plan, run, until=until, restart_from=restart_from, progress=progress)
+        if not result.complete:
+            return BuildOutcome(result, None)
+        return BuildOutcome(result, write_release(result, plan.taxonomy, plan.config.card))
 
 
 def preview_release(

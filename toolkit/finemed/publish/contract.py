@@ -1,7 +1,7 @@
 """What must hold for the rows of a release, checked on the rows that are being written.
 
-Unique ids in every config; no empty message; every component in one split, and not in `ttt` and another pool; `dpo` and
-`sft_reasoning` hold the same questions.
+Unique ids in every config; no empty message; every component and document in one split, not in `ttt` and another pool;
+`dpo` and `sft_reasoning` hold the same questions.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from finemed.errors import StageError
 from finemed.publish.pools import pool_of
 
 
-class Contract:
+class ReleaseContract:
     """Checks rows as they pass; about 300 bytes of memory a row."""
 
     def __init__(self) -> None:
         self._ids: dict[str, set[str]] = {}
+        self._document: dict[str, tuple[str, str]] = {}
         self._component: dict[str, tuple[str, str]] = {}
         self._questions: dict[str, set[str]] = {}
 
@@ -37,8 +38,15 @@ class Contract:
                     raise StageError(f"{place}: `{column}` holds an empty message; the answers' parser is faulty")
             if pool_of(config) == config:
                 side = "ttt" if config == "ttt" else "training"
-                known = self._component.setdefault(row["component_id"], (side, split))
-                if known != (side, split):
+                place_of = (side, split)
+                other = self._document.setdefault(row["document_id"], place_of)
+                if other != place_of:
+                    raise StageError(
+                        f"{place}: document {row['document_id']} is also in {other[0]}/{other[1]}; a document "
+                        "must not be spread; the split stage is faulty"
+                    )
+                known = self._component.setdefault(row["component_id"], place_of)
+                if known != place_of:
                     raise StageError(
                         f"{place}: component {row['component_id']} is also in {known[0]}/{known[1]}; "
                         "near-duplicates must not be spread; the split stage is faulty"

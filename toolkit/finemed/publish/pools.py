@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finemed.errors import StoreError
+from finemed.errors import ConfigError, StoreError
 from finemed.records import POOLS, PUBLISHED, SPLITS, Origin, frame_schema
 from finemed.taxonomy import Taxonomy
 
@@ -46,6 +46,17 @@ def pool_of(config: str) -> str:
 def view_names(taxonomy: Taxonomy) -> dict[str, str]:
     """Department label -> name of its view, such as ``sft_internal_medicine``."""
     return {department.label: f"sft_{department.id.replace('-', '_')}" for department in taxonomy.departments}
+
+
+def refuse_colliding_views(taxonomy: Taxonomy) -> None:
+    """A department's view must not take a pool's name.
+
+    Raises:
+        ConfigError: it does.
+    """
+    for label, name in view_names(taxonomy).items():
+        if name in POOLS:
+            raise ConfigError(f"taxonomy: department `{label}` would make the view `{name}`, a pool; change its id")
 
 
 def config_names(taxonomy: Taxonomy) -> list[str]:

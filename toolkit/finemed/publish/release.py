@@ -17,20 +17,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finemed.assets import asset
 from finemed.config import CardConfig, stable_hash
 from finemed.errors import StoreError
 from finemed.pipeline.plan import STAGES, stage_folder
 from finemed.pipeline.run import RunResult
 from finemed.publish.card import render_card
-from finemed.publish.contract import Contract
+from finemed.publish.contract import ReleaseContract
 from finemed.publish.figures import Figures
 from finemed.publish.pools import PoolFiles, config_names, placed_rows, split_order
 from finemed.records import PooledSample, frame_schema
-from finemed.store.atomic import TEMPORARY, file_hash, read_json, replace_folder, write_atomic, write_json
+from finemed.store.atomic import (
+    TEMPORARY,
+    file_hash,
+    read_json,
+    remove_temporaries,
+    replace_folder,
+    write_atomic,
+    write_json,
+)
 from finemed.store.shards import ShardFolder
 from finemed.taxonomy import Taxonomy
 
 LAYOUT = 1
+WRITERS = ("generate", "reason", "respond")
 
 
 @dataclass(frozen=True)
@@ -54,14 +64,15 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
         raise StoreError(f"{result.run}: stage `{STAGES[-1]}` is not finished; run `finemed build` without --until")
     target = result.run / "release"
     settings = card.model_dump(mode="json")
-    identity = stable_hash({"run": result.manifest, "card": settings, "layout": LAYOUT})
+    template = file_hash(asset("dataset_cards", "release.md.jinja"))
+    identity = stable_hash({"run": result.manifest, "card": settings, "layout": LAYOUT, "template": template})
     if (target / "manifest.json").exists():
-        existing = read_json(target / "manifest.json")
+        existing = read_json(target / "manifest.json", "files")
         if existing.get("release_hash") == identity and _intact(target, existing):
             return Release(target, existing, written=False)
     building = target.with_name("release.new" + TEMPORARY)
-    if building.exists():
-        shutil.rmtree(building)
+    remove_temporaries(result.run, ("release.new", "release.old"))
+    building.mkdir()
     manifest = _write_data(result, taxonomy, building)
     manifest = {"release_hash": identity, "card": settings, **manifest}
     manifest["content"] = {
@@ -79,7 +90,7 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
 
 def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[str, Any]:
     folder = ShardFolder(stage_folder(result.run, "split"), frame_schema(PooledSample))
-    contract, figures = Contract(), Figures()
+    contract, figures = ReleaseContract(), Figures()
     with PoolFiles(building / "data") as files:
         for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy):
             contract.check(config, split, rows)
@@ -87,7 +98,7 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
             files.write(config, split, rows)
     contract.finish()
     run = result.manifest
-    backends = [stage["settings"].get("backend", {}) for stage in run["stages"]]
+    writers = [stage["settings"]["backend"] for stage in run["stages"] if stage["stage"] in WRITERS]
     return {
         **run,
         "configs": {
@@ -96,7 +107,7 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
             if config in files.rows
         },
         "figures": figures.plain(),
-        "extractive": any(backend.get("type") == "rules" for backend in backends),
+        "extractive": any(backend["type"] == "rules" for backend in writers),
         "decontaminated": bool(run["benchmarks"]),
     }
 

@@ -22,8 +22,8 @@ import polars as pl
 
 from finemed.llm.base import Answer, Backend, Request
 from finemed.records import Drop, Row, frame, frame_schema
+from finemed.store.shards import DROP_SCHEMA as DROP_SCHEMA
 
-DROP_SCHEMA = frame_schema(Drop)
 Answers = Mapping[tuple[str, str], Answer]
 
 
@@ -125,8 +125,3 @@ def split_rows(rows: pl.DataFrame, key: str, reasons: Mapping[str, tuple[str, st
             drops.add(row_id, *reasons[row_id])
     gone = pl.Series(values=sorted(reasons), dtype=pl.String())
     return Outcome(rows.filter(~pl.col(key).is_in(gone.implode())), drops.frame())
-
-
-def build(row: type[Row], rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """A frame of `row`'s schema; extra keys of the dicts are left out."""
-    return frame(row, rows)

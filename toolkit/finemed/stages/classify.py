@@ -15,8 +15,8 @@ import polars as pl
 from finemed.config import ClassifyConfig
 from finemed.llm.base import Backend, Request
 from finemed.llm.structured import UnparsableError, parse_json
-from finemed.records import ClassificationReply, ClassifiedPassage, Passage
-from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.records import ClassificationReply, ClassifiedPassage, Passage, frame
+from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller
 from finemed.taxonomy import NONE_LABEL, Taxonomy
 
@@ -70,4 +70,4 @@ class ClassifyStage(Caller):
                     "classify_model": self.backend.name,
                 }
             )
-        return Outcome(build(ClassifiedPassage, kept), drops.frame())
+        return Outcome(frame(ClassifiedPassage, kept), drops.frame())

@@ -25,6 +25,11 @@ from finemed.text.minhash import MinHasher, Signature
 from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, jaccard, shingles
 
+SKETCH_BYTES = 500
+"""Of a row: the objects around its three arrays, its id and its place in a list."""
+BUCKET_BYTES = 190
+"""Of a kept row and band: a key, its entry in the table and a list of one."""
+
 
 @dataclass
 class DedupResult:
@@ -46,17 +51,17 @@ class Sketch:
     row_id: str
     quality: int
     grams: Hashes
-    signature: Signature | None
-    """None for a text without words, which is equal to nothing."""
-    bands: tuple[int, ...]
+    signature: Signature
+    """Empty, as `grams`, for a text without words, which is equal to nothing."""
+    bands: Hashes
 
 
 def sketch_rows(rows: Iterable[tuple[str, str, int]], *, ngram_size: int, hasher: MinHasher) -> Iterator[Sketch]:
     """Sketches of (id, text, quality)."""
     for row_id, text, quality in rows:
         grams = shingles(words(text), ngram_size)
-        signature = hasher.signature(grams) if grams.size else None
-        bands = () if signature is None else tuple(hasher.keys(signature).tolist())
+        signature = hasher.signature(grams) if grams.size else np.empty(0, dtype=np.uint32)
+        bands = hasher.keys(signature) if grams.size else grams
         yield Sketch(row_id, quality, grams, signature, bands)
 
 
@@ -65,21 +70,21 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
     result = DedupResult()
     buckets: defaultdict[int, list[int]] = defaultdict(list)
     ordered = sorted(sketches, key=lambda sketch: (-sketch.quality, sketch.row_id))
-    signatures = np.zeros((len(ordered), config.num_bands * config.rows_per_band), dtype=np.uint32)
     for position, sketch in enumerate(ordered):
         result.rows += 1
-        if sketch.signature is None:
+        if not sketch.grams.size:
             continue
-        result.state_bytes += sketch.grams.nbytes + 40 * len(sketch.bands) + 2 * sketch.signature.nbytes
+        result.state_bytes += sketch.grams.nbytes + sketch.bands.nbytes + sketch.signature.nbytes + SKETCH_BYTES
+        bands = sketch.bands.tolist()
         candidates: set[int] = set()
         beyond: set[int] = set()
-        for band in sketch.bands:
+        for band in bands:
             members = buckets.get(band, [])
             candidates.update(members[: config.max_bucket])
             beyond.update(members[config.max_bucket :])
         result.not_compared += len(beyond - candidates)
         best, keeper = 0.0, -1
-        for other in _likely(sketch.signature, signatures, sorted(candidates), config):
+        for other in _likely(sketch.signature, ordered, sorted(candidates), config):
             result.compared += 1
             similarity = jaccard(sketch.grams, ordered[other].grams)
             if similarity > best:
@@ -87,20 +92,20 @@ def dedup(sketches: Iterable[Sketch], config: DedupConfig) -> DedupResult:
         if keeper >= 0 and best >= config.threshold:
             result.dropped[sketch.row_id] = (ordered[keeper].row_id, best)
         else:
-            signatures[position] = sketch.signature
-            for band in sketch.bands:
+            result.state_bytes += BUCKET_BYTES * len(bands)
+            for band in bands:
                 buckets[band].append(position)
     return result
 
 
-def _likely(signature: Signature, signatures: Signature, candidates: list[int], config: DedupConfig) -> list[int]:
+def _likely(signature: Signature, rows: list[Sketch], candidates: list[int], config: DedupConfig) -> list[int]:
     """Candidates whose estimated similarity is not hopeless: at most 7 standard deviations below the threshold.
 
     A pair at the threshold is missed here with a probability of about 1e-12.
     """
     if not candidates:
         return []
-    estimates = (signatures[candidates] == signature).mean(axis=1)
+    estimates = (np.stack([rows[other].signature for other in candidates]) == signature).mean(axis=1)
     margin = 7 * (config.threshold * (1 - config.threshold) / signature.size) ** 0.5
     return [
         other for other, estimate in zip(candidates, estimates, strict=True) if estimate >= config.threshold - margin

@@ -20,9 +20,10 @@ from finemed.records import (
     Instruction,
     QuestionsReply,
     content_id,
+    frame,
     frame_schema,
 )
-from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller
 
 
@@ -63,4 +64,4 @@ class GenerateStage(Caller):
                         "instruction_prompt": self.prompt.label,
                     }
                 )
-        return Outcome(build(Instruction, kept), drops.frame())
+        return Outcome(frame(Instruction, kept), drops.frame())

@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from finemed.config import IngestConfig, identity
-from finemed.records import Passage, content_id
-from finemed.stages.base import Contract, Drops, Outcome, build
+from finemed.records import Passage, content_id, frame
+from finemed.stages.base import Contract, Drops, Outcome
 from finemed.store.readers import RAW_SCHEMA
 from finemed.text.normalise import tidy
 from finemed.text.segment import passages
@@ -61,4 +61,4 @@ def ingest(rows: pl.DataFrame, config: IngestConfig) -> Outcome:
                     "text": text,
                 }
             )
-    return Outcome(build(Passage, kept), drops.frame())
+    return Outcome(frame(Passage, kept), drops.frame())

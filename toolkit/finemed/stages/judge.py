@@ -13,8 +13,8 @@ import polars as pl
 
 from finemed.config import JudgeConfig
 from finemed.llm.base import Backend, Request
-from finemed.records import Instruction, JudgedInstruction, JudgementReply
-from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.records import Instruction, JudgedInstruction, JudgementReply, frame
+from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller
 
 JUDGE_FAILED = "judge_failed"
@@ -52,4 +52,4 @@ class JudgeStage(Caller):
                     "judge_prompt": self.prompt.label,
                 }
             )
-        return Outcome(build(JudgedInstruction, kept), drops.frame())
+        return Outcome(frame(JudgedInstruction, kept), drops.frame())

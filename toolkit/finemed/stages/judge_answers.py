@@ -13,8 +13,8 @@ import polars as pl
 
 from finemed.config import JudgeAnswersConfig
 from finemed.llm.base import Backend, Request
-from finemed.records import AnswerJudgementReply, JudgedResponse, Response
-from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.records import AnswerJudgementReply, JudgedResponse, Response, frame
+from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller
 from finemed.stages.judge import JUDGE_FAILED
 
@@ -58,4 +58,4 @@ class JudgeAnswersStage(Caller):
                     "answer_judge_prompt": self.prompt.label,
                 }
             )
-        return Outcome(build(JudgedResponse, kept), drops.frame())
+        return Outcome(frame(JudgedResponse, kept), drops.frame())

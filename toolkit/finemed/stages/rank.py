@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from finemed.config import RankConfig, identity
-from finemed.records import JudgedResponse, Sample, frame_schema
-from finemed.stages.base import Contract, Drops, Outcome, build
+from finemed.records import JudgedResponse, Sample, frame, frame_schema
+from finemed.stages.base import Contract, Drops, Outcome
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def rank(rows: pl.DataFrame, config: RankConfig) -> Outcome:
             fact = f"{loser['response_score']:.2f} against {best['response_score']:.2f} of {best['response_id']}"
             drops.add(loser["response_id"], "lower_ranked", fact)
         kept.append(_sample(best, long))
-    return Outcome(build(Sample, kept), drops.frame())
+    return Outcome(frame(Sample, kept), drops.frame())
 
 
 def _sample(best: dict[str, Any], long: dict[str, Any] | None) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import polars as pl
 from finemed.config import ReasonConfig
 from finemed.llm.base import Backend, Request
 from finemed.llm.structured import format_sections, parse_sections
-from finemed.records import ReasonedInstruction, RoutedInstruction
-from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.records import ReasonedInstruction, RoutedInstruction, frame
+from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller
 
 
@@ -57,4 +57,4 @@ class ReasonStage(Caller):
                 "reasoning_extractive": self.backend.extractive if long else None,
             }
             kept.append({**row, **written})
-        return Outcome(build(ReasonedInstruction, kept), drops.frame())
+        return Outcome(frame(ReasonedInstruction, kept), drops.frame())

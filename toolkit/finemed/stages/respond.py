@@ -14,8 +14,8 @@ import polars as pl
 
 from finemed.config import RespondConfig
 from finemed.llm.base import Backend, Request
-from finemed.records import ReasonedInstruction, Response, content_id, frame_schema
-from finemed.stages.base import Answers, Contract, Drops, Outcome, build
+from finemed.records import ReasonedInstruction, Response, content_id, frame, frame_schema
+from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller
 
 STYLES = ("concise", "explanatory")
@@ -58,7 +58,7 @@ class RespondStage(Caller):
             if row["reasoning"] is not None:
                 written = (row["reasoning_model"], row["reasoning_prompt"], row["reasoning_extractive"])
                 kept.append(self._row(row, "reasoning", "reasoning", row["reasoning"], *written))
-        return Outcome(build(Response, kept), drops.frame())
+        return Outcome(frame(Response, kept), drops.frame())
 
     @staticmethod
     def _row(

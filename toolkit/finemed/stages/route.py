@@ -18,18 +18,21 @@ from finemed.config import RouteConfig, SplitConfig, identity
 from finemed.errors import PoolError
 from finemed.records import JudgedInstruction, RoutedInstruction
 from finemed.stages.base import DROP_SCHEMA, Contract, Outcome
+from finemed.stages.components import Question
+from finemed.stages.split import assign
 
 
 @dataclass(frozen=True)
 class RouteStage:
-    """Global stage: keeps ids and two scores per row."""
+    """Global stage: keeps scores and questions, and tries the pools out on them before an answer is paid for."""
 
     config: RouteConfig
     pools: SplitConfig
+    seed: int
     contract: Contract = Contract.one_to_one("route", 1, JudgedInstruction, RoutedInstruction, "instruction_id")
 
     def settings(self) -> dict[str, Any]:
-        return {**identity(self.config), "min_rows": dict(sorted(self.pools.min_rows.items()))}
+        return {**identity(self.config), "split": identity(self.pools), "seed": self.seed}
 
     def fit(self, shards: Iterator[pl.DataFrame]) -> frozenset[str]:
         """Ids of the complex questions.
@@ -37,19 +40,21 @@ class RouteStage:
         Raises:
             PoolError: too few questions of either kind for the pools' minimum sizes.
         """
-        scores = [
-            (-complexity, -quality, row_id)
-            for shard in shards
-            for row_id, complexity, quality in shard.select("instruction_id", "complexity", "quality").iter_rows()
-        ]
+        columns = ("complexity", "quality", "instruction_id", "instruction", "document_id", "department")
+        rows = [row for shard in shards for row in shard.select(columns).iter_rows()]
+        rows.sort(key=lambda row: (-row[0], -row[1], row[2]))
         if self.config.top_share is not None:
-            scores.sort()
-            chosen = scores[: round(self.config.top_share * len(scores))]
+            hard = round(self.config.top_share * len(rows))
         else:
             limit = self.config.complexity_above or 0
-            chosen = [score for score in scores if -score[0] > limit]
-        check_pools(len(scores) - len(chosen), len(chosen), self.pools)
-        return frozenset(row_id for _, _, row_id in chosen)
+            hard = sum(row[0] > limit for row in rows)
+        check_pools(len(rows) - hard, hard, self.pools)
+        questions = [
+            Question(row_id, text, document_id, department, number < hard)
+            for number, (_, _, row_id, text, document_id, department) in enumerate(rows)
+        ]
+        assign(questions, self.pools, self.seed)
+        return frozenset(row[2] for row in rows[:hard])
 
     def apply(self, state: frozenset[str], rows: pl.DataFrame) -> Outcome:
         routes = ["complex" if row_id in state else "common" for row_id in rows["instruction_id"]]
@@ -57,7 +62,7 @@ class RouteStage:
         return Outcome(routed.select(list(self.contract.schema)), pl.DataFrame(schema=DROP_SCHEMA))
 
     def report(self, state: frozenset[str]) -> dict[str, Any]:
-        return {"bytes_per_row": 120, "complex": len(state)}
+        return {"complex": len(state)}
 
 
 def check_pools(common: int, hard: int, pools: SplitConfig) -> None:

@@ -4,14 +4,14 @@
 `sft_reasoning`, whose answer is the chosen side). *Drops* nothing; fails where a pool stays below its minimum size.
 *Reference*: FineMed (arXiv 2501.09213), section 4; its TTT pool held data that the model was trained on, ours does not.
 
-Questions that are near-duplicates of each other form a component (exact Jaccard of word trigrams over LSH candidates).
-A component lies in one split, and `ttt` takes only components without any common question, so no component is in two
-splits or in `ttt` and another pool.
+Questions of one document, and questions that are near-duplicates of each other, form a component
+(`stages.components`). A component lies in one split, and `ttt` takes only components without any common question, so no
+component is in two splits or in `ttt` and another pool.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +20,9 @@ import polars as pl
 
 from finemed.config import SplitConfig, identity, stable_hash
 from finemed.errors import PoolError
-from finemed.records import PooledSample, Sample, content_id, frame_schema
-from finemed.stages.base import DROP_SCHEMA, Contract, Outcome, build
-from finemed.text.minhash import MinHasher
-from finemed.text.normalise import words
-from finemed.text.shingle import jaccard, shingles
-
-COMPONENT_NGRAM = 3
+from finemed.records import PooledSample, Sample, content_id, frame, frame_schema
+from finemed.stages.base import DROP_SCHEMA, Contract, Outcome
+from finemed.stages.components import Question, components
 
 
 @dataclass
@@ -40,6 +36,7 @@ class Assignment:
     ttt: frozenset[str] = frozenset()
     """Components of the TTT pool."""
     counts: dict[str, int] = field(default_factory=dict)
+    state_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,86 +53,59 @@ class SplitStage:
         return {**identity(self.config), "seed": self.seed}
 
     def fit(self, shards: Iterator[pl.DataFrame]) -> Assignment:
-        columns = ("instruction_id", "instruction", "route", "department")
-        rows = [row for shard in shards for row in shard.select(columns).iter_rows()]
-        samples = [(row_id, text, route == "complex", department) for row_id, text, route, department in rows]
-        return assign(samples, self.config, self.seed)
+        columns = ("instruction_id", "instruction", "document_id", "department", "route")
+        questions = [
+            Question(row_id, text, document_id, department, route == "complex")
+            for shard in shards
+            for row_id, text, document_id, department, route in shard.select(columns).iter_rows()
+        ]
+        return assign(questions, self.config, self.seed)
 
     def apply(self, state: Assignment, rows: pl.DataFrame) -> Outcome:
         placed = [pooled for row in rows.iter_rows(named=True) for pooled in _place(row, state)]
-        return Outcome(build(PooledSample, placed), pl.DataFrame(schema=DROP_SCHEMA))
+        return Outcome(frame(PooledSample, placed), pl.DataFrame(schema=DROP_SCHEMA))
 
     def report(self, state: Assignment) -> dict[str, Any]:
-        sizes: defaultdict[str, int] = defaultdict(int)
-        for component in state.component.values():
-            sizes[component] += 1
-        largest = max(sizes.values(), default=0)
-        return {"bytes_per_row": 1500, "components": len(sizes), "largest_component": largest, "pools": state.counts}
+        sizes = Counter(state.component.values())
+        rows = max(1, len(state.component))
+        return {
+            "bytes_per_row": round(state.state_bytes / rows),
+            "components": len(sizes),
+            "largest_component": max(sizes.values(), default=0),
+            "pools": state.counts,
+        }
 
 
-def components(questions: Iterable[tuple[str, str]], threshold: float) -> dict[str, str]:
-    """Connected components of near-duplicate questions: id -> smallest id of its component.
-
-    Exact Jaccard similarity of the word trigrams of candidates from 32 bands of 3 rows, which miss a pair of similarity
-    0.5 with a probability of 1.4%.
-    """
-    hasher = MinHasher(32, 3, seed=2)
-    grams = {}
-    parent: dict[str, str] = {}
-    buckets: defaultdict[int, list[str]] = defaultdict(list)
-
-    def root(node: str) -> str:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for row_id, text in sorted(questions):
-        parent[row_id] = row_id
-        grams[row_id] = shingles(words(text), COMPONENT_NGRAM)
-        if not grams[row_id].size:
-            continue
-        for band in hasher.bands(grams[row_id]).tolist():
-            for other in buckets[band]:
-                left, right = root(row_id), root(other)
-                if left != right and jaccard(grams[row_id], grams[other]) >= threshold:
-                    parent[max(left, right)] = min(left, right)
-            buckets[band].append(row_id)
-    return {row_id: root(row_id) for row_id in parent}
-
-
-def assign(samples: list[tuple[str, str, bool, str]], config: SplitConfig, seed: int) -> Assignment:
-    """Pools and splits of (id, question, complex, department) samples; splits are stratified by department.
+def assign(questions: list[Question], config: SplitConfig, seed: int) -> Assignment:
+    """Pools and splits of questions; splits are stratified by department.
 
     Raises:
         PoolError: a pool stays below `min_rows`.
     """
-    component = components(((row_id, text) for row_id, text, _, _ in samples), config.component_threshold)
-    hard: defaultdict[str, int] = defaultdict(int)
-    common: defaultdict[str, int] = defaultdict(int)
+    component, state_bytes = components(questions, config.component_threshold)
+    hard: Counter[str] = Counter()
+    common: Counter[str] = Counter()
     stratum: dict[str, str] = {}
-    for row_id, _, is_hard, department in sorted(samples):
-        (hard if is_hard else common)[component[row_id]] += 1
-        stratum.setdefault(component[row_id], department)
+    for question in sorted(questions):
+        name = component[question.row_id]
+        (hard if question.complex else common)[name] += 1
+        stratum.setdefault(name, question.department)
     order = sorted(stratum, key=lambda name: stable_hash(["split", seed, name]))
     pure = [name for name in order if name not in common]
-    ttt = _take(pure, hard, round(config.ttt_share * sum(hard.values())))
+    ttt = _take(pure, hard, round(config.ttt_share * hard.total()))
     mixed = [name for name in order if name in hard and name not in ttt]
+    plain = [name for name in order if name not in hard]
     split: dict[str, str] = {}
-    for group, weight in (
-        ([n for n in order if n in ttt], hard),
-        (mixed, hard),
-        ([n for n in order if n not in hard], common),
-    ):
+    for group, weight in ([name for name in order if name in ttt], hard), (mixed, hard), (plain, common):
         split.update(_splits(sorted(group, key=stratum.__getitem__), weight, config))
     kept = sum(hard[name] for name in mixed)
-    counts = {"sft": sum(common.values()), "sft_reasoning": kept, "dpo": kept, "ttt": sum(hard[name] for name in ttt)}
+    counts = {"sft": common.total(), "sft_reasoning": kept, "dpo": kept, "ttt": sum(hard[name] for name in ttt)}
     for pool, least in sorted(config.min_rows.items()):
         if counts[pool] < least:
             raise PoolError(
                 f"split: {pool} has {counts[pool]} rows, `split.min_rows.{pool}` wants {least}; {_REMEDY[pool]}"
             )
-    return Assignment(component, split, frozenset(ttt), counts)
+    return Assignment(component, split, frozenset(ttt), counts, state_bytes)
 
 
 _MORE_COMPLEX = (
@@ -149,7 +119,7 @@ _REMEDY = {
 }
 
 
-def _take(names: Iterable[str], weight: dict[str, int], wanted: int) -> set[str]:
+def _take(names: Iterable[str], weight: Counter[str], wanted: int) -> set[str]:
     """Components in order, as many as fit into `wanted` rows."""
     taken: set[str] = set()
     total = 0
@@ -160,7 +130,7 @@ def _take(names: Iterable[str], weight: dict[str, int], wanted: int) -> set[str]
     return taken
 
 
-def _splits(group: list[str], weight: dict[str, int], config: SplitConfig) -> dict[str, str]:
+def _splits(group: list[str], weight: Counter[str], config: SplitConfig) -> dict[str, str]:
     """Systematic sampling over components that are sorted by stratum: every stratum gives its share."""
     rows = sum(weight[name] for name in group)
     placed = dict.fromkeys(group, "train")
@@ -171,7 +141,7 @@ def _splits(group: list[str], weight: dict[str, int], config: SplitConfig) -> di
     return placed
 
 
-def _spread(names: list[str], weight: dict[str, int], wanted: int) -> set[str]:
+def _spread(names: list[str], weight: Counter[str], wanted: int) -> set[str]:
     """Components at even distances along the list, `wanted` rows of them at most."""
     total = sum(weight[name] for name in names)
     taken: set[str] = set()

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,19 @@ TEMPORARY = ".tmp"
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:
     """Lets `write` fill a temporary file and renames it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + TEMPORARY)
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    _sync_folder(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or mend the permissions, then run the "
+            "same command again"
+        ) from None
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -47,16 +53,19 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, text.encode("utf-8", "surrogatepass"))
 
 
-def read_json(path: Path) -> Any:
-    """Reads JSON that this package wrote.
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Reads a JSON object that this package wrote and that has these keys.
 
     Raises:
         StoreError: the file is damaged.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        value = json.loads(path.read_text("utf-8"))
+        if not isinstance(value, dict) or not set(keys) <= set(value):
+            raise ValueError(f"not an object with {', '.join(keys)}")
     except (ValueError, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove it and run the same command again") from None
+    return value
 
 
 def replace_folder(new: Path, target: Path) -> None:
@@ -75,10 +84,11 @@ def replace_folder(new: Path, target: Path) -> None:
         shutil.rmtree(old)
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Removes what an interrupted write left behind, here and below."""
-    for path in sorted(folder.rglob("*" + TEMPORARY), reverse=True):
-        if path.is_dir():
+def remove_temporaries(folder: Path, names: Iterable[str]) -> None:
+    """Removes what an interrupted write of the named files or folders left behind; nothing else is touched."""
+    for name in names:
+        path = folder / (name + TEMPORARY)
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -97,8 +107,12 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         StoreError: another process holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot hold a run ({error.strerror or error}); name another folder") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

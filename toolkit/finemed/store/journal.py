@@ -62,13 +62,13 @@ class Journal:
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The stored reply, or None."""
-        found = self._db.execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
+        found = self._execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if found is None else dict(json.loads(found[0]))
 
     def put(self, key: str, *, task: str, model: str, reply: dict[str, Any]) -> None:
         """Stores a reply durably; the first one stored under a key stays."""
         usage = reply.get("usage") or {}
-        self._db.execute(
+        self._execute(
             "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
             (
                 key,
@@ -80,9 +80,18 @@ class Journal:
             ),
         )
 
+    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self._path}: {error}; free space or mend the permissions, then run the same command again; stored "
+                "replies are kept"
+            ) from None
+
     def stats(self) -> list[dict[str, Any]]:
         """Replies and tokens by task and model."""
-        rows = self._db.execute(
+        rows = self._execute(
             "SELECT task, model, COUNT(*), SUM(prompt_tokens), SUM(completion_tokens) FROM replies"
             " GROUP BY task, model ORDER BY task, model"
         )

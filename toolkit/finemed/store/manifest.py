@@ -30,7 +30,7 @@ class Session:
 
     def __init__(self, run: Path) -> None:
         self._path = run / "session.json"
-        past = read_json(self._path)["sessions"] if self._path.exists() else []
+        past = read_json(self._path, "sessions")["sessions"] if self._path.exists() else []
         self._past: list[dict[str, Any]] = past
         self._now: dict[str, Any] = {
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -56,7 +56,7 @@ def write_manifest(run: Path, manifest: dict[str, Any]) -> None:
 def read_manifest(run: Path) -> dict[str, Any]:
     """Reads ``manifest.json``; an absent one is an empty run."""
     path = run / "manifest.json"
-    return read_json(path) if path.exists() else {"stages": []}
+    return read_json(path, "stages") if path.exists() else {"stages": []}
 
 
 def write_ledger(path: Path, stages: list[tuple[str, ShardFolder]]) -> pl.DataFrame:

@@ -41,6 +41,7 @@ RAW_SCHEMA = pl.Schema(
     }
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+BATCH_CHARACTERS = 16_000_000
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv", ".txt": "text", ".md": "text"}
 
 
@@ -54,13 +55,19 @@ class InputFile:
     format: str
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says of it."""
-        return {
-            "source": self.source.name,
-            "file": self.name,
-            "bytes": self.path.stat().st_size,
-            "sha256": file_hash(self.path),
-        }
+        """What the manifest says of it.
+
+        Raises:
+            InputError: the file cannot be read at all.
+        """
+        try:
+            size, sha256 = self.path.stat().st_size, file_hash(self.path)
+        except OSError as error:
+            raise InputError(
+                f"source `{self.source.name}`: {self.name} cannot be read ({error.strerror}); mend its permissions or "
+                "leave it out of `sources.path`"
+            ) from None
+        return {"source": self.source.name, "file": self.name, "bytes": size, "sha256": sha256}
 
 
 def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
@@ -90,12 +97,26 @@ def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
                 f"source `{source.name}`: {path.name}: format unknown from its ending; set `format` to one of "
                 "jsonl, parquet, csv, text"
             )
-        files.append(InputFile(source, path, path.relative_to(root).as_posix(), kind))
+        files.append(InputFile(source, path, _writable(path.relative_to(root).as_posix()), kind))
     return files
 
 
 def _below(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in FORMATS and path.is_file()]
+    """Corpus files of a folder; runs of ours and hidden folders in it are no corpus."""
+    runs = {mark.parent for mark in folder.rglob("session.json") if (mark.parent / "stages").is_dir()}
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in FORMATS
+        and path.is_file()
+        and runs.isdisjoint(path.parents)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+
+
+def _writable(name: str) -> str:
+    """A name from outside in a form that every file format takes."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read_records(file: InputFile) -> Iterator[dict[str, Any]]:
@@ -113,7 +134,7 @@ def record_batches(files: list[InputFile], batch_rows: int) -> Iterator[tuple[in
     seen: set[str] = set()
     records = _all_records(files)
     for index in itertools.count():
-        batch = list(itertools.islice(records, batch_rows))
+        batch = _batch(records, batch_rows)
         if not batch:
             return
         for record in batch:
@@ -122,6 +143,19 @@ def record_batches(files: list[InputFile], batch_rows: int) -> Iterator[tuple[in
                     record["fault"] = "repeated_record: same source, id and text as an earlier record"
                 seen.add(record["document_id"])
         yield index, pl.DataFrame({name: [r[name] for r in batch] for name in RAW_SCHEMA}, schema=RAW_SCHEMA)
+
+
+def _batch(records: Iterator[dict[str, Any]], batch_rows: int) -> list[dict[str, Any]]:
+    """The next records: `batch_rows` of them, or fewer where their texts are long."""
+    batch: list[dict[str, Any]] = []
+    characters = 0
+    while len(batch) < batch_rows and characters < BATCH_CHARACTERS:
+        record = next(records, None)
+        if record is None:
+            break
+        batch.append(record)
+        characters += len(record["text"] or "")
+    return batch
 
 
 def _all_records(files: list[InputFile]) -> Iterator[dict[str, Any]]:
@@ -176,7 +210,7 @@ def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | 
 
 
 def _missing(column: str, names: list[str]) -> str:
-    return f"missing_column: no `{column}` among {', '.join(sorted(map(str, names)))[:120]}"
+    return f"missing_column: no `{column}` among {_writable(', '.join(sorted(map(str, names)))[:120])}"
 
 
 _Raw = Iterator[tuple[dict[str, Any], str | None]]
@@ -214,10 +248,22 @@ def _read_parquet(file: InputFile) -> _Raw:
             present = [name for name in names if name in wanted]
             fault = None if file.source.columns.text in present else _missing(file.source.columns.text, names)
             for batch in parquet.iter_batches(batch_size=1000, columns=present):
-                for row in batch.to_pylist():
-                    yield row, fault
-    except (OSError, ValueError, KeyError) as error:
+                for row, broken in _rows_of(batch):
+                    yield row, broken or fault
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
         yield {}, _unreadable(file, error)
+
+
+def _rows_of(batch: Any) -> _Raw:
+    """The batch's rows; where one holds text that is no text, that one alone is broken."""
+    try:
+        yield from ((row, None) for row in batch.to_pylist())
+    except UnicodeDecodeError:
+        for number in range(batch.num_rows):
+            try:
+                yield batch.slice(number, 1).to_pylist()[0], None
+            except UnicodeDecodeError as error:
+                yield {}, f"not_utf8: byte {error.start} of a value"
 
 
 def _unreadable(file: InputFile, error: Exception) -> str:

@@ -20,7 +20,7 @@ import polars as pl
 
 from finemed.errors import StoreError
 from finemed.records import Drop, frame_schema
-from finemed.store.atomic import file_hash, read_json, remove_temporaries, write_json, write_with
+from finemed.store.atomic import TEMPORARY, file_hash, read_json, remove_temporaries, write_json, write_with
 
 DROP_SCHEMA = frame_schema(Drop)
 
@@ -31,7 +31,10 @@ def write_parquet(path: Path, rows: pl.DataFrame) -> None:
 
 
 def _write(path: Path, rows: pl.DataFrame) -> None:
-    rows.rechunk().write_parquet(path, compression="zstd", compression_level=3, statistics=True, row_group_size=50_000)
+    try:
+        rows.write_parquet(path, compression="zstd", compression_level=3, statistics=True, row_group_size=50_000)
+    except pl.exceptions.PolarsError as error:
+        raise OSError(str(error)) from None
 
 
 def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
@@ -64,7 +67,11 @@ class ShardFolder:
             if self.path.exists():
                 shutil.rmtree(self.path)
             write_json(begun, {"fingerprint": fingerprint})
-        remove_temporaries(self.path)
+        self.clean()
+
+    def clean(self) -> None:
+        """Removes what an interrupted write left behind in this folder."""
+        remove_temporaries(self.path, [path.name.removesuffix(TEMPORARY) for path in self.path.glob("*" + TEMPORARY)])
 
     def kept_path(self, index: int) -> Path:
         return self.path / f"kept-{index:05d}.parquet"
@@ -113,8 +120,8 @@ class ShardFolder:
         report = self.path / "stage.json"
         if not report.exists():
             return None
-        done: dict[str, Any] = read_json(report)
-        if done.get("fingerprint") != fingerprint:
+        done = read_json(report, "fingerprint", "files", "counts")
+        if done["fingerprint"] != fingerprint:
             return None
         for name, expected in done["files"].items():
             path = self.path / name
