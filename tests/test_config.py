@@ -412,3 +412,9 @@ def test_different_values_hash_differently(left: Any, right: Any) -> None:
 
 def test_half_a_surrogate_pair_can_be_hashed() -> None:
     assert len(stable_hash("\ud83d")) == 64
+
+
+def test_a_section_without_settings_has_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "finemed.yaml"
+    path.write_text(SMALL + "filter:\njudge:\n", "utf-8")
+    assert load_config(path).filter == FilterConfig()

@@ -358,3 +358,33 @@ def test_named_doses_cost_safety(rules: Rules) -> None:
 
 def test_the_long_answer_counts_as_grounded(rules: Rules) -> None:
     assert verdict(rules, answer(rules, "reason")).grounded == 10
+
+
+TIED_SENTENCES = """
+from finemed.llm.questions import Outline, extract, rank_sentences
+counts = (3, 6, 7, 11, 13, 14, 17, 19)
+out = []
+for case in range(40):
+    left, right = ([f"{side}{case}term{n}" for n in range(len(counts))] for side in ("alpha", "omega"))
+    said = ["Both " + " and ".join(left), "Both " + " and ".join(right)]
+    said += [f"Then {word} lies in filler{case}x{n}x{k}" for n, c in enumerate(counts) for k in range(c - 1)
+             for word in (left[n], right[n])]
+    outline = Outline.of(None, ". ".join(said) + ".")
+    out.append(extract(outline, rank_sentences(outline, "How do " + ", ".join(left + right) + " relate?")[:1])[:12])
+print(out)
+"""
+"""Two sentences share as much with the question, word for word, but through other words."""
+
+
+def test_the_order_of_sets_decides_nothing_between_tied_sentences() -> None:
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", TIED_SENTENCES],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(outputs) == 1

@@ -31,6 +31,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> BuildConfig:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: holds {type(raw).__name__}, not settings; `finemed init` writes an example")
+    raw = {key: value for key, value in raw.items() if value is not None}  # a section without settings has defaults
     for override in overrides:
         _apply(raw, override)
     faults = _consistency(raw)
