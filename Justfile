@@ -35,9 +35,9 @@ lint:
 docs:
     {{python}} docs/generate.py
 
-# Twenty kills of a build, each continued and compared byte for byte.
+# Thirty kills of a build, each continued and compared byte for byte.
 kill-test *args:
-    {{python}} tests/kills.py --kills 20 {{args}}
+    {{python}} tests/kills.py --kills 30 {{args}}
 
 # The whole chain on CPU: demo release, tiny SFT, tiny DPO, one TTT answer with the base restored.
 chain folder="finemed-chain":

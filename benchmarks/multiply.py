@@ -5,8 +5,9 @@
     python benchmarks/multiply.py corpus corpus_medquad.parquet ten.parquet --times 10
     python benchmarks/multiply.py shards run/stages/01-ingest ten/01-ingest --times 10
 
-Copy 0 is the original. Every other copy of a row has a sentence of its own at the end of its texts, and other ids: in a
-corpus they follow from its text, in shards they get the copy's number. Prints the number of rows.
+Copy 0 is the original. Every other copy has a sentence of its own at the end of each text, and other ids: in a corpus
+they follow from the text, in shards they get the copy's number. A question is too short for that, all would end alike;
+there the long words become others, as if it were asked of another disease. Prints the number of rows.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-TEXTS = ("text", "instruction", "response", "reasoning")
+TEXTS = ("text", "response", "reasoning")
+LONG_WORD = r"\b([A-Za-z]{7,})\b"
 SPOKEN = "zero one two three four five six seven eight nine".split()  # noqa: SIM905 - reads better as text
 
 
@@ -57,9 +59,15 @@ def multiply_shards(source: Path, target: Path, times: int) -> int:
         for at, number in enumerate(numbers):
             rows = read_parquet(shards.kept_path(number))
             if copy:
+                letter = chr(ord("a") + copy % 26) * (1 + copy // 26)
                 ids = [pl.col(name) + f"-{copy}" for name in rows.columns if name.endswith("_id")]
                 texts = [pl.col(name) + sentence(copy) for name in rows.columns if name in TEXTS]
-                rows = rows.with_columns(*ids, *texts)
+                asked = [
+                    pl.col(name).str.replace_all(LONG_WORD, "${1}" + letter)
+                    for name in rows.columns
+                    if name == "instruction"
+                ]
+                rows = rows.with_columns(*ids, *texts, *asked)
             rows.write_parquet(out.kept_path(copy * len(numbers) + at), compression="zstd")
             total += rows.height
     return total

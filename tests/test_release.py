@@ -424,6 +424,7 @@ def test_extractive_rows_say_so_and_so_does_the_card(release: Path) -> None:
     assert "extractive" in head["tags"]
     for pool in POOLS:
         assert rows_of(release, pool)["extractive"].all()
+        assert set(rows_of(release, pool)["notice"]) == {"extractive, not for training a medical model"}
     manifest = manifest_of(release)
     assert manifest["extractive"] is True
     assert manifest["figures"]["extractive_rows"] == manifest["figures"]["rows"]

@@ -195,6 +195,7 @@ class Origin(Row):
     answer_judge_model: str = Field(description="Backend and model that judged the answers.")
     answer_judge_prompt: str = Field(description="Prompt and version of the answers' judgement.")
     extractive: bool = Field(description="True where text was cut from the passage by rules: not for training.")
+    notice: str | None = Field(description=f"`{EXTRACTIVE_NOTICE}` on extractive rows, else null.")
     source: str = Field(description="Name of the source.")
     license: str | None = Field(description="Licence of the source; null where none was stated.")
     attribution: str | None = Field(description="Whom the licence wants named.")

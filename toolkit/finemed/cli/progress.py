@@ -55,7 +55,7 @@ class Bars:
         self._bars: RichProgress = Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=30),
-            TaskProgressColumn(show_speed=True),
+            TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),

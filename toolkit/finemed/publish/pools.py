@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finemed.errors import ConfigError, StoreError
-from finemed.records import POOLS, PUBLISHED, SPLITS, Origin, frame_schema
+from finemed.records import EXTRACTIVE_NOTICE, POOLS, PUBLISHED, SPLITS, Origin, frame_schema
 from finemed.taxonomy import Taxonomy
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -70,7 +70,8 @@ def _turn(role: str, text: str) -> dict[str, str]:
 
 def published_row(sample: dict[str, Any]) -> dict[str, Any]:
     """One pooled sample as the row that its pool publishes."""
-    origin = {name: sample[name] for name in Origin.model_fields}
+    notice = EXTRACTIVE_NOTICE if sample["extractive"] else None
+    origin = {name: notice if name == "notice" else sample[name] for name in Origin.model_fields}
     question = [_turn("user", sample["instruction"])]
     long_id = sample["reasoning_id"]
     if sample["pool"] == "dpo":

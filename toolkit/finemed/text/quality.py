@@ -17,7 +17,7 @@ _SPAM = re.compile(
 _BOILERPLATE = re.compile(
     r"\b(?:cookie|cookies|privacy policy|terms of (?:use|service)|all rights reserved|sign in|log ?in|subscribe|newsletter|"
     r"share (?:this|on)|follow us|skip to (?:main )?content|site map|sitemap|contact us|about us|back to top|read more|"
-    r"accept all|javascript|browser|forgot (?:your )?password|create an account|search this site|print this page)\b",
+    r"accept all|reject all|privacy notice|create a free account|javascript|browser|forgot (?:your )?password|create an account|search this site|print this page)\b",
     re.IGNORECASE,
 )
 _AFFIX = re.compile(
