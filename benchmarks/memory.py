@@ -102,9 +102,8 @@ def part_stages(work: Path, ten: Path, times: int, runs: int, only: list[str]) -
             small = measure_stage(once, name, before, work / "out", runs)
             large = measure_stage(many, name, copies, work / "out", runs)
             found.append((name, small, large))
-            note(
-                f"  {small.cost.peak_mb:.0f} and {large.cost.peak_mb:.0f} MB, {small.cost.wall_s:.0f} and {large.cost.wall_s:.0f} s"
-            )
+            for peak in (small, large):
+                note(f"  {peak.rows:,} rows: {peak.cost.peak_mb:.0f} MB, {peak.cost.cpu_s:.1f} CPU s")
             shutil.rmtree(work / "copies", ignore_errors=True)
         before = once.parent / "run" / "stages" / f"{number:02d}-{name}"
     return found

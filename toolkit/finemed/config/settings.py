@@ -219,7 +219,7 @@ class SplitConfig(Settings):
     """Share of each pool's rows."""
     ttt_share: Share = 0.4
     """Share of the complex samples that go to `ttt` instead of `dpo` and `sft_reasoning`."""
-    component_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.5
+    component_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.7
     """Questions at least this similar (Jaccard of word trigrams) are one component, as are those of one document."""
     min_rows: dict[Literal["sft", "sft_reasoning", "dpo", "ttt"], Annotated[int, Field(ge=0)]] = Field(
         default={"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1}

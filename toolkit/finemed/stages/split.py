@@ -95,9 +95,8 @@ def assign(questions: list[Question], config: SplitConfig, seed: int) -> Assignm
     ttt = _take(pure, hard, round(config.ttt_share * hard.total()))
     mixed = [name for name in order if name in hard and name not in ttt]
     plain = [name for name in order if name not in hard]
-    split: dict[str, str] = {}
-    for group, weight in ([name for name in order if name in ttt], hard), (mixed, hard), (plain, common):
-        split.update(_splits(sorted(group, key=stratum.__getitem__), weight, config))
+    split = _splits([name for name in order if name in ttt], hard, Counter(), stratum, config)
+    split |= _splits(mixed + plain, hard, common, stratum, config)
     kept = sum(hard[name] for name in mixed)
     counts = {"sft": common.total(), "sft_reasoning": kept, "dpo": kept, "ttt": sum(hard[name] for name in ttt)}
     for pool, least in sorted(config.min_rows.items()):
@@ -130,29 +129,50 @@ def _take(names: Iterable[str], weight: Counter[str], wanted: int) -> set[str]:
     return taken
 
 
-def _splits(group: list[str], weight: Counter[str], config: SplitConfig) -> dict[str, str]:
-    """Systematic sampling over components that are sorted by stratum: every stratum gives its share."""
-    rows = sum(weight[name] for name in group)
+def _splits(
+    group: list[str], hard: Counter[str], common: Counter[str], stratum: dict[str, str], config: SplitConfig
+) -> dict[str, str]:
+    """Places components by systematic sampling along the strata; neither kind of question gets more than its share.
+
+    Components with complex questions are placed first, by these; then the others, up to what is left for common ones. A
+    component that would take more than a tenth of a split stays in train.
+    """
     placed = dict.fromkeys(group, "train")
+    weights = {
+        "hard": Counter({name: hard[name] for name in group}),
+        "common": Counter({name: common[name] for name in group}),
+    }
     for split, share in (("test", config.test), ("validation", config.validation)):
-        wanted = max(round(share * rows), 1 if share > 0 and rows >= 10 else 0)
-        rest = [name for name in group if placed[name] == "train"]
-        placed.update(dict.fromkeys(_spread(rest, weight, wanted), split))
+        quota = {kind: _quota(weight.total(), share) for kind, weight in weights.items()}
+        most = {kind: max(1, rows // 10) for kind, rows in quota.items()}
+        small = [name for name in group if all(weights[kind][name] <= most[kind] for kind in weights)]
+        for kind, weight in weights.items():
+            rest = [name for name in small if placed[name] == "train" and weight[name]]
+            if kind == "common":
+                rest = [name for name in rest if not weights["hard"][name]]
+            for name in _spread(sorted(rest, key=stratum.__getitem__), weight, quota[kind]):
+                if all(weights[each][name] <= quota[each] for each in weights):
+                    placed[name] = split
+                    for each in weights:
+                        quota[each] -= weights[each][name]
     return placed
 
 
-def _spread(names: list[str], weight: Counter[str], wanted: int) -> set[str]:
-    """Components at even distances along the list, `wanted` rows of them at most."""
+def _quota(rows: int, share: float) -> int:
+    return max(round(share * rows), 1 if share > 0 and rows >= 10 else 0)
+
+
+def _spread(names: list[str], weight: Counter[str], wanted: int) -> list[str]:
+    """Components at even distances along the list, then all others: the order in which to fill `wanted` rows."""
     total = sum(weight[name] for name in names)
-    taken: set[str] = set()
+    chosen: dict[str, None] = {}
     got, passed = 0, 0
     for name in names:
         passed += weight[name]
-        due = wanted * passed / total - got
-        if due >= 0.5 and got + weight[name] <= wanted:
-            taken.add(name)
+        if wanted * passed / total - got >= 0.5 and got + weight[name] <= wanted:
+            chosen[name] = None
             got += weight[name]
-    return taken
+    return [*chosen, *(name for name in names if name not in chosen)]
 
 
 def _place(row: dict[str, Any], state: Assignment) -> list[dict[str, Any]]:
