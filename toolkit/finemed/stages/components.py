@@ -18,6 +18,8 @@ from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, jaccard, shingles
 
 NGRAM_SIZE = 3
+QUESTION_BYTES = 800
+"""Of a question beside its text: ids, tuples, its places in lists and tables."""
 LARGE_BUCKET = 1000
 HASHER = MinHasher(32, 3, seed=2)
 
@@ -56,7 +58,7 @@ def components(questions: list[Question], threshold: float) -> tuple[dict[str, s
     first_of: dict[str, int] = {}
     for position, question in enumerate(rows):
         forest.join(position, first_of.setdefault(question.document_id, position))
-    state_bytes = _join_alike(rows, threshold, forest)
+    state_bytes = _join_alike(rows, threshold, forest) + sum(len(row.text) + QUESTION_BYTES for row in rows)
     return {question.row_id: rows[forest.root(position)].row_id for position, question in enumerate(rows)}, state_bytes
 
 
@@ -88,4 +90,4 @@ def _join_alike(rows: list[Question], threshold: float, forest: _Forest) -> int:
         ):
             if forest.root(other) != forest.root(position) and jaccard(grams[position], grams[other]) >= threshold:
                 forest.join(position, other)
-    return signatures.nbytes + sum(array.nbytes + 112 for array in grams) + 60 * HASHER.num_bands * len(rows)
+    return signatures.nbytes + sum(array.nbytes + 112 for array in grams) + 120 * HASHER.num_bands * len(rows)

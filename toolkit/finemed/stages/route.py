@@ -23,6 +23,15 @@ from finemed.stages.split import assign
 
 
 @dataclass(frozen=True)
+class Routes:
+    """The complex questions, and what it took to know."""
+
+    complex: frozenset[str]
+    state_bytes: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class RouteStage:
     """Global stage: keeps scores and questions, and tries the pools out on them before an answer is paid for."""
 
@@ -34,8 +43,8 @@ class RouteStage:
     def settings(self) -> dict[str, Any]:
         return {**identity(self.config), "split": identity(self.pools), "seed": self.seed}
 
-    def fit(self, shards: Iterator[pl.DataFrame]) -> frozenset[str]:
-        """Ids of the complex questions.
+    def fit(self, shards: Iterator[pl.DataFrame]) -> Routes:
+        """Which questions are complex.
 
         Raises:
             PoolError: too few questions of either kind for the pools' minimum sizes.
@@ -53,16 +62,16 @@ class RouteStage:
             Question(row_id, text, document_id, department, number < hard)
             for number, (_, _, row_id, text, document_id, department) in enumerate(rows)
         ]
-        assign(questions, self.pools, self.seed)
-        return frozenset(row[2] for row in rows[:hard])
+        trial = assign(questions, self.pools, self.seed)
+        return Routes(frozenset(row[2] for row in rows[:hard]), trial.state_bytes, len(rows))
 
-    def apply(self, state: frozenset[str], rows: pl.DataFrame) -> Outcome:
-        routes = ["complex" if row_id in state else "common" for row_id in rows["instruction_id"]]
+    def apply(self, state: Routes, rows: pl.DataFrame) -> Outcome:
+        routes = ["complex" if row_id in state.complex else "common" for row_id in rows["instruction_id"]]
         routed = rows.with_columns(pl.Series("route", routes, dtype=pl.String()))
         return Outcome(routed.select(list(self.contract.schema)), pl.DataFrame(schema=DROP_SCHEMA))
 
-    def report(self, state: frozenset[str]) -> dict[str, Any]:
-        return {"complex": len(state)}
+    def report(self, state: Routes) -> dict[str, Any]:
+        return {"bytes_per_row": round(state.state_bytes / max(1, state.rows)), "complex": len(state.complex)}
 
 
 def check_pools(common: int, hard: int, pools: SplitConfig) -> None:
