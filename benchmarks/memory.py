@@ -141,7 +141,7 @@ def _globals(found: list[tuple[str, Peak, Peak]], times: int) -> str:
         if small.facts["kind"] != "global":
             continue
         growth = (large.cost.peak_mb - small.cost.peak_mb) * MB / (large.rows - small.rows)
-        stated = large.facts["facts"]["bytes_per_row"]
+        stated = [peak.facts["facts"].get("bytes_per_row") for peak in (small, large)]
         rows.append(
             [
                 name,
@@ -149,14 +149,13 @@ def _globals(found: list[tuple[str, Peak, Peak]], times: int) -> str:
                 f"{large.rows:,}",
                 f"{small.cost.peak_mb:.0f}",
                 f"{large.cost.peak_mb:.0f}",
-                f"{large.cost.wall_s / small.cost.wall_s:.1f}",
+                f"{large.cost.cpu_s / small.cost.cpu_s:.1f}",
                 f"{growth:,.0f}",
-                f"{small.facts['facts']['bytes_per_row']:,}",
-                f"{stated:,}",
-                f"{growth / stated:.1f}",
+                *(f"{value:,}" if value else "-" for value in stated),
+                f"{growth / stated[1]:.1f}" if stated[1] else "-",
             ]
         )
-    head = ["stage", "rows 1x", f"rows {times}x", "peak MB 1x", f"peak MB {times}x", "time ratio", "measured bytes/row"]
+    head = ["stage", "rows 1x", f"rows {times}x", "peak MB 1x", f"peak MB {times}x", "CPU ratio", "measured bytes/row"]
     return table([*head, "reported 1x", f"reported {times}x", "measured / reported"], rows)
 
 
