@@ -39,6 +39,7 @@ from finemed.store.journal import Journal
 
 _VALUES: dict[str, Any] = {
     "passage_id": "p1",
+    "missing_answer": None,
     "document_id": "d1",
     "record_id": "demo/corpus.jsonl:1",
     "span_start": 0,
@@ -158,6 +159,9 @@ class Scripted:
         self.asked: list[Request] = []
         self._script = script
         self._backwards = backwards
+
+    def ready(self) -> None:
+        """Always."""
 
     def identity(self) -> dict[str, Any]:
         return {"type": "scripted", "name": self.name}

@@ -129,8 +129,10 @@ def test_demo_prints_the_release_and_talks_on_stderr(tmp_path: Path) -> None:
     assert result.stdout == f"{folder / 'run' / 'release'}\n"
     lines = result.stderr.splitlines()
     assert [line.partition(":")[0] for line in lines[: len(STAGES)]] == list(STAGES)
-    assert all(re.search(r": \d+ in, \d+ out, \d+ dropped \(\d+\.\d s\)$", line) for line in lines[: len(STAGES)])
-    assert re.match(r"Rows: sft \d+, sft_reasoning \d+, dpo \d+, ttt \d+\.", lines[len(STAGES)])
+    told = r": \d+ in, \d+ kept, \d+ dropped, \d+ out \(\d+\.\d s\)$"
+    assert all(re.search(told, line) for line in lines[: len(STAGES)])
+    assert lines[len(STAGES)].startswith("Dropped at ingest: empty_text 1, ")
+    assert re.match(r"Rows: sft \d+, sft_reasoning \d+, dpo \d+, ttt \d+\.", lines[len(STAGES) + 1])
     assert "\x1b" not in result.stderr
     assert (folder / "run" / "release" / "README.md").is_file()
 
@@ -141,7 +143,7 @@ def test_a_second_demo_reuses_everything(copy: Path) -> None:
     assert (first.stdout, first.stderr) == (again.stdout, again.stderr)
     assert again.stdout == f"{copy / 'run' / 'release'}\n"
     assert re.search(r"^\w+: \d+ in", again.stderr, re.MULTILINE) is None
-    assert re.match(r"Rows: sft \d+, sft_reasoning \d+, dpo \d+, ttt \d+\.", again.stderr)
+    assert re.search(r"^Rows: sft \d+, sft_reasoning \d+, dpo \d+, ttt \d+\.", again.stderr, re.MULTILINE)
     assert {path: path.stat().st_mtime_ns for path in (copy / "run" / "release").rglob("*")} == before
     assert sessions(copy / "run") == [sorted(STAGES)]
 
@@ -167,8 +169,7 @@ def test_dry_run_says_what_would_run_and_runs_nothing(tmp_path: Path) -> None:
     text = succeed("build", "-c", config, "--dry-run")
     lines = [line.split(maxsplit=2) for line in text.stdout.splitlines()]
     assert [line[0] for line in lines] == [*STAGES, "card"]
-    assert [line[1] for line in lines] == ["run", *["depends"] * 15, "run"]
-    assert lines[1][2] == "runs only if its input changes"
+    assert {line[1] for line in lines} == {"run"}
     plain = json.loads(succeed("build", "-c", config, "--dry-run", "--json").stdout)
     assert [(entry["stage"], entry["action"]) for entry in plain] == [(line[0], line[1]) for line in lines]
     assert not (tmp_path / "run").exists()
@@ -477,7 +478,7 @@ def test_a_terminal_gets_bars_with_a_rate(long_build: Path, tmp_path: Path) -> N
     assert "━" in seen
     assert re.search(r"filter .*\d+%.* [\d,]+ rows/s .*\d:\d\d:\d\d", re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", seen))
     lines = [line.strip() for line in re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", seen).replace("\r", "\n").splitlines()]
-    assert [line.split()[0] for line in lines if re.search(r" in, \d+ out, \d+ dropped +[\d.]+ s$", line)] == [
+    assert [line.split()[0] for line in lines if re.search(r" in, .* out +[\d.]+ s$", line)] == [
         "ingest",
         "filter",
     ]

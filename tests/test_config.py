@@ -316,6 +316,7 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
             "concurrency": 1,
             "timeout_s": 1.0,
             "max_retries": 1,
+            "retry_wait_s": 9.0,
             "json_schema": True,
             "model_family": "qwen",
             "extra_body": {"top_k": 1},
@@ -332,6 +333,7 @@ VOLATILE_NAMES = {
     "concurrency",
     "timeout_s",
     "max_retries",
+    "retry_wait_s",
 }
 CHANGES = [
     pytest.param(base, name, value, id=f"{type(base).__name__}.{name}")

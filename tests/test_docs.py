@@ -32,7 +32,7 @@ def test_the_template_is_a_configuration_with_the_defaults() -> None:
     for section, settings in raw.items():
         default = BuildConfig.model_fields[section].default
         if isinstance(default, BaseModel) and section != "card":
-            for key, value in settings.items():
+            for key, value in (settings or {}).items():
                 assert getattr(default, key) == value, f"{section}.{key}"
     assert config.name == "my-dataset"
 

@@ -25,6 +25,7 @@ from finemed.store.atomic import (
     write_json,
     write_with,
 )
+from finemed.store.columns import check_columns
 from finemed.store.journal import Journal
 from finemed.store.readers import RAW_SCHEMA, InputFile, find_files, read_records, record_batches
 from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_parquet, write_parquet
@@ -323,6 +324,7 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from finemed.store.columns import check_columns
 from finemed.store.journal import Journal
 print("ready", flush=True)
 sys.stdin.readline()
@@ -540,7 +542,7 @@ def test_csv_faults(tmp_path: Path) -> None:
     records = read(tmp_path, "a.csv", columns=Columns(title="title"))
     assert [(r["text"], (r["fault"] or "").partition(":")[0]) for r in records] == [
         ("Croup,\nin two lines", ""),
-        ("Asthma.", ""),
+        (None, "fewer_fields"),
         (None, "extra_fields"),
         (None, "empty_text"),
         (None, "not_utf8"),
@@ -634,3 +636,36 @@ def test_batches_are_numbered_and_full(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{n}"}}\n' for n in range(5)))
     found = [(index, rows.height) for index, rows in record_batches(find_files(source("a.jsonl"), tmp_path), 2)]
     assert found == [(0, 2), (1, 2), (2, 1)]
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet"])
+def test_a_mapped_column_that_no_file_has_is_refused_with_what_there_is(tmp_path: Path, name: str) -> None:
+    rows = pl.DataFrame({"text": ["Croup barks."], "licence": ["CC0-1.0"]})
+    {"a.jsonl": rows.write_ndjson, "a.csv": rows.write_csv, "a.parquet": rows.write_parquet}[name](tmp_path / name)
+    wrong = SourceConfig(name="demo", path=name, columns=Columns(license="license"))
+    with pytest.raises(InputError, match=rf"no column `license` \(license\) in {name}; it has licence, text"):
+        check_columns(wrong, find_files(wrong, tmp_path))
+    right = SourceConfig(name="demo", path=name, columns=Columns(license="licence"))
+    check_columns(right, find_files(right, tmp_path))
+
+
+def test_a_column_that_only_some_files_have_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup."}\n')
+    (tmp_path / "b.jsonl").write_text('{"text": "Gout.", "url": "https://example.org"}\n')
+    (tmp_path / "c.jsonl").write_text("not JSON at all\n")
+    source = SourceConfig(name="demo", path="*.jsonl", columns=Columns(url="url"))
+    check_columns(source, find_files(source, tmp_path))
+
+
+def test_a_damaged_shard_of_an_unfinished_stage_is_made_again(tmp_path: Path) -> None:
+    folder = notes_folder(tmp_path)
+    folder.begin("f1")
+    folder.write(0, NOTES, DROPS)
+    folder.write(1, NOTES, DROPS)
+    folder.kept_path(1).write_bytes(b"")
+    folder.begin("f1")
+    assert folder.indices() == [0]
+    assert not folder.has(1)

@@ -38,7 +38,7 @@ def judged(prompt: str) -> dict[str, Any]:
 
 def play(call: Call) -> Reply:
     """Answers each prompt by its form; some replies are faulty, always the same ones."""
-    prompt = call.question
+    prompt = call.question.partition("\n\nYour last")[0]  # a re-ask gets the same
     fault = number(prompt, 23)
     if "Which department would look after" in prompt:
         return chat(json.dumps({"department": "Surgery", "subdepartment": "Urology", "confidence": 0.8}))

@@ -124,6 +124,9 @@ class Response(RoutedInstruction):
     response: str = Field(description="The answer.")
     response_model: str = Field(description="Backend and model that wrote the answer.")
     response_prompt: str = Field(description="Prompt and version of the answer.")
+    missing_answer: str | None = Field(
+        description="Style, state and detail of an ordinary answer that failed beside it."
+    )
     extractive: bool = Field(description="True where the text was cut from the passage by rules, not written.")
 
 

@@ -25,5 +25,7 @@ def ledger(run: Path, stage: str | None, reason: str | None, row_id: str | None,
     rows, total = read_drops(run, stage=stage, reason=reason, row_id=row_id, limit=limit)
     for row in rows:
         click.echo(json.dumps(row) if as_json else "\t".join(printable(value) for value in row.values()))
+    if total == 0:
+        click.echo("no dropped row matches", err=True)
     if len(rows) < total:
         click.echo(f"{len(rows)} of {total} rows shown; --limit 0 shows all", err=True)

@@ -33,7 +33,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="finemed")
 def cli() -> None:
-    """Build, audit, publish and train on medical instruction datasets.
+    """Build medical instruction datasets and train on them.
 
     Start with `finemed demo`, then `finemed init` and `finemed build` for a corpus of your own.
     """

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-EVERY_S = 30.0
+EVERY_S = 10.0
 
 
 class Lines:
-    """Plain lines on stderr: a stage's end, and a sign of life every half minute."""
+    """Plain lines on stderr: a stage's end, and a sign of life every ten seconds."""
 
     def __init__(self) -> None:
         self._stage = ""

@@ -76,7 +76,10 @@ def _faults(error: ValidationError) -> list[str]:
         loc, type_at = fault["loc"], 2 if fault["loc"][:1] == ("backends",) else None  # the type is no key of the file
         place = ".".join(str(part) for i, part in enumerate(loc) if i != type_at) or "the file"
         value = fault.get("input")
-        shown = "" if isinstance(value, dict | list) or value is None else f" (got {str(value)[:60]!r})"
+        hidden = (
+            isinstance(value, dict | list) or value is None or place.endswith("api_key_env")
+        )  # it may be the key itself
+        shown = "" if hidden else f" (got {str(value)[:60]!r})"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = "no such setting; see docs/configuration.md or `finemed init`"

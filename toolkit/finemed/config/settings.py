@@ -179,7 +179,7 @@ class RouteConfig(Settings):
             and "complexity_above" in self.model_fields_set
             and self.complexity_above is not None
         ):
-            raise ValueError("set `complexity_above` or `top_share`, not both")
+            raise ValueError("set `complexity_above` or `top_share`, not both; `complexity_above: null` makes room")
         if self.top_share is None and self.complexity_above is None:
             raise ValueError("set `complexity_above` or `top_share`")
         return self
@@ -265,16 +265,20 @@ class OpenAIBackend(Settings):
     """Names the kind of backend."""
     model: str
     """Model name as the endpoint knows it."""
-    base_url: str | None = Field(default=None, json_schema_extra=VOLATILE)
+    base_url: str | None = Field(default=None, pattern=r"^https?://", json_schema_extra=VOLATILE)
     """Endpoint, such as http://localhost:8000/v1; null is OpenAI's own."""
-    api_key_env: str | None = Field(default="OPENAI_API_KEY", json_schema_extra=VOLATILE)
+    api_key_env: str | None = Field(
+        default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", json_schema_extra=VOLATILE
+    )
     """Name of the environment variable that holds the key; null for servers without one."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, json_schema_extra=VOLATILE)
     """Calls in flight."""
     timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, json_schema_extra=VOLATILE)
     """Longest wait for one reply, in seconds."""
     max_retries: Annotated[int, Field(ge=0, le=20)] = Field(default=6, json_schema_extra=VOLATILE)
-    """Tries after a 429, a 5xx or a broken connection, with exponential waits; then the stage stops."""
+    """Tries after a 429, a 5xx, a broken connection or a reply that is no JSON; then the stage stops."""
+    retry_wait_s: Annotated[float, Field(ge=0)] = Field(default=0.5, json_schema_extra=VOLATILE)
+    """First wait after a reply that is no JSON, doubled each time up to 8 s."""
     json_schema: bool = False
     """Send the reply's JSON Schema as `response_format`, for servers that enforce it."""
     model_family: str | None = None

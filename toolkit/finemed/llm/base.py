@@ -53,9 +53,8 @@ class Request:
         """The chat messages; a re-ask adds what was wrong with the last reply."""
         messages = self.prompt.render(self.inputs)
         if self.reask:
-            messages[-1]["content"] += (
-                "\n\nYour last reply could not be used. Keep exactly to the form that is asked for."
-            )
+            last = "Your last reply" if self.reask == 1 else f"Your last {self.reask} replies"
+            messages[-1]["content"] += f"\n\n{last} could not be used. Keep exactly to the form that is asked for."
         return messages
 
     def schema(self) -> dict[str, Any] | None:
@@ -130,6 +129,13 @@ class Backend(Protocol):
 
     def identity(self) -> dict[str, Any]:
         """What decides its replies besides the request; part of keys and fingerprints."""
+
+    def ready(self) -> None:
+        """Looks, without a call, whether the backend can be used.
+
+        Raises:
+            BackendError: it cannot, for example since its key is not set.
+        """
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions in any order; reads ahead only as far as it works in parallel.

@@ -73,6 +73,9 @@ class OpenAIChat:
     def identity(self) -> dict[str, Any]:
         return self._identity
 
+    def ready(self) -> None:
+        self._read_key(self._settings.api_key_env)
+
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         if self._client is None:
             self._open()
@@ -117,6 +120,7 @@ class OpenAIChat:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
+            "extra_body": self._settings.extra_body or None,
         }
         schema = request.schema()
         if schema is not None and self._settings.json_schema:
@@ -124,19 +128,21 @@ class OpenAIChat:
                 "type": "json_schema",
                 "json_schema": {"name": request.prompt.name, "schema": schema},
             }
-        try:
-            reply = await self._client.chat.completions.create(
-                **arguments, extra_body=self._settings.extra_body or None
-            )
-        except self._errors.APIStatusError as error:
-            if error.status_code not in ROW_ERRORS:
-                raise
-            return Completion(request, "", "error", detail=f"HTTP {error.status_code}, code {error.code or 'none'}")
-        return self._completion(request, reply)
+        for attempt in range(self._settings.max_retries + 1):
+            try:
+                reply = await self._client.chat.completions.create(**arguments)
+                if getattr(reply, "choices", None):
+                    return self._completion(request, reply)
+            except self._errors.APIStatusError as error:
+                if error.status_code not in ROW_ERRORS:
+                    raise
+                return Completion(request, "", "error", detail=self._redacted(_refusal(error)))
+            except (ValueError, self._errors.APIResponseValidationError):
+                pass  # a proxy's page instead of JSON: try again, as after a 5xx
+            await asyncio.sleep(min(8.0, self._settings.retry_wait_s * 2**attempt))
+        raise BackendError("the replies are not those of a chat endpoint (no JSON, or no choices)")
 
     def _completion(self, request: Request, reply: Any) -> Completion:
-        if not reply.choices:
-            return Completion(request, "", "error", detail="the reply has no choices")
         choice = reply.choices[0]
         usage = {
             "prompt_tokens": getattr(reply.usage, "prompt_tokens", 0) or 0,
@@ -153,6 +159,8 @@ class OpenAIChat:
     def _explained(self, error: BaseException) -> BackendError:
         where = _host(self._settings.base_url)
         api = self._errors
+        if not isinstance(error, api.APIError | BackendError):
+            raise error  # a fault of ours, not of the endpoint
         if isinstance(error, api.AuthenticationError | api.PermissionDeniedError):
             if self._settings.api_key_env is None:
                 return BackendError(f"{where}: wants a key; name the variable that holds it in `api_key_env`")
@@ -172,7 +180,8 @@ class OpenAIChat:
         else:
             next_step = "run the same command again when it is reachable; nothing received is lost"
         return BackendError(
-            f"{where}: {self._redacted(str(error))} after {self._settings.max_retries} retries; {next_step}"
+            f"{where}: {self._redacted(str(error)).rstrip('.')} (after {self._settings.max_retries} retries); "
+            f"{next_step}"
         )
 
     def _redacted(self, text: str) -> str:
@@ -203,3 +212,11 @@ def _host(base_url: str | None) -> str:
         return "OpenAI"
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.scheme}://{parts.hostname}"
+
+
+def _refusal(error: Any) -> str:
+    """What a server says of a request that it refuses, less what differs from call to call (ids, counts, times)."""
+    body = error.body if isinstance(error.body, dict) else {}
+    words = [word for word in str(body.get("message") or "").split() if not any(char.isdigit() for char in word)]
+    said = " ".join(words)[:160]
+    return f"HTTP {error.status_code}, code {error.code or 'none'}" + (f": {said}" if said else "")

@@ -55,11 +55,16 @@ class Rules:
     def identity(self) -> dict[str, Any]:
         return {"type": "rules", "version": VERSION}
 
+    def ready(self) -> None:
+        """Always."""
+
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         for request in requests:
             text = self._tasks[request.prompt.name](request.inputs)
             if text is None:
-                yield Completion(request, "", "refused", detail="too little text for the rules to work on")
+                yield Completion(
+                    request, "", "refused", detail="fewer than two whole sentences for the rules to work on"
+                )
             else:
                 yield Completion(request, text, "stop")
 

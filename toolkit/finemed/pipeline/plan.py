@@ -30,6 +30,7 @@ from finemed.stages.respond import RespondStage
 from finemed.stages.route import RouteStage
 from finemed.stages.select import SelectStage
 from finemed.stages.split import SplitStage
+from finemed.store.columns import check_columns
 from finemed.store.readers import InputFile, find_files
 from finemed.taxonomy import Taxonomy, load_taxonomy
 
@@ -72,7 +73,12 @@ class Plan:
 
     @cached_property
     def files(self) -> list[InputFile]:
-        return [file for source in self.config.sources for file in find_files(source, self.base)]
+        found = []
+        for source in self.config.sources:
+            files = find_files(source, self.base)
+            check_columns(source, files)
+            found.extend(files)
+        return found
 
     @cached_property
     def inputs(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import polars as pl
 
 from finemed.errors import ReconcileError
 from finemed.stages.base import Contract, Outcome
-from finemed.store.shards import DROP_SCHEMA, ShardFolder
+from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_columns
 
 
 def reconcile(contract: Contract, rows: pl.DataFrame, outcome: Outcome) -> None:
@@ -62,10 +62,10 @@ def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int) -> d
     produced: list[pl.Series] = []
     columns = list(dict.fromkeys((*contract.parents, contract.key_out)))
     for index in folder.indices():
-        part = pl.read_parquet(folder.kept_path(index), columns=columns, memory_map=False)
+        part = read_columns(folder.kept_path(index), columns)
         kept_total += kept_inputs(contract, part).len()
         out_total += part.height
-        dropped_total += pl.read_parquet(folder.drop_path(index), columns=["row_id"], memory_map=False).height
+        dropped_total += read_columns(folder.drop_path(index), ["row_id"]).height
         produced.append(part[contract.key_out].hash(seed=7))
     if rows_in != kept_total + dropped_total:
         raise ReconcileError(

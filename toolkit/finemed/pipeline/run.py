@@ -88,7 +88,8 @@ def run_build(
     state = _State(plan, run, progress or Silent(), Session(run))
     try:
         before = plan.source_hash()
-        for number, stage in enumerate(stages or plan.stages()):
+        todo = list(stages or plan.stages())
+        for number, stage in enumerate(todo):
             folder = ShardFolder(stage_folder(run, stage.contract.name), stage.contract.schema)
             folder.clean()
             mark = fingerprint(stage, before)
@@ -96,6 +97,7 @@ def run_build(
             if report is None and number > last:
                 break  # what lies beyond `until` is kept where it still holds, and not run
             if report is None:
+                _look_ahead(todo[number : last + 1])
                 (run / "ledger.parquet").unlink(missing_ok=True)  # it would tell of other rows than the shards
                 if number >= first:
                     _forget(folder)
@@ -141,6 +143,13 @@ class _State:
             self._journal.close()
 
 
+def _look_ahead(stages: Sequence[Any]) -> None:
+    """Refuses a build that a later stage could not finish, before an earlier one is paid for."""
+    for stage in stages:
+        if hasattr(stage, "backend"):
+            stage.backend.ready()
+
+
 def _forget(folder: ShardFolder) -> None:
     (folder.path / "begun.json").unlink(missing_ok=True)
 
@@ -170,7 +179,7 @@ def _run_stage(stage: Stage, state: _State, folder: ShardFolder, mark: str) -> d
     seconds = time.monotonic() - started
     rate = round(counts["rows_in"] / max(seconds, 1e-9), 1)
     state.session.stage(contract.name, seconds=round(seconds, 3), rows_per_second=rate)
-    progress.finish(f"{counts['rows_in']} in, {counts['rows_out']} out, {counts['rows_dropped']} dropped")
+    progress.finish("{rows_in:,} in, {rows_kept:,} kept, {rows_dropped:,} dropped, {rows_out:,} out".format(**counts))
     if counts["rows_out"] == 0:
         _refuse_nothing(contract.name, counts["rows_in"], report["drops"], state.run)
     return report
@@ -230,6 +239,7 @@ def preview(plan: Plan, run: Path, restart_from: str | None = None) -> list[tupl
             actions.append((stage.contract.name, "reuse", report))
             before = output_hash(report)
         else:
-            actions.append((stage.contract.name, "run" if before is not None or number >= first else "depends", None))
+            known = before is not None or number >= first or not (folder.path / "stage.json").exists()
+            actions.append((stage.contract.name, "run" if known else "depends", None))
             before = None
     return actions

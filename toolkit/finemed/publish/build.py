@@ -10,7 +10,7 @@ from finemed.engines.base import Progress
 from finemed.pipeline.plan import Plan, stage_number
 from finemed.pipeline.run import RunResult, preview, run_build
 from finemed.publish.pools import refuse_colliding_views
-from finemed.publish.release import Release, write_release
+from finemed.publish.release import Release, release_intact, write_release
 from finemed.records import POOLS
 from finemed.store.atomic import locked
 
@@ -45,8 +45,12 @@ class BuildOutcome:
             return "Stopped before the last stage; there is no new release."
         configs = self.release.manifest["configs"]
         counts = ", ".join(f"{pool} {sum(configs[pool].values())}" for pool in POOLS if pool in configs)
+        lost = self.run.manifest["stages"][0]["drops"]
+        unread = (
+            f"Dropped at ingest: {', '.join(f'{reason} {count}' for reason, count in lost.items())}.\n" if lost else ""
+        )
         return (
-            f"Rows: {counts}.\n"
+            f"{unread}Rows: {counts}.\n"
             f"Load it:   datasets.load_dataset({str(self.release.path)!r}, 'sft')\n"
             f"Read it:   {self.release.path / 'README.md'}\n"
             f"Follow it: finemed status {self.run.run}; finemed ledger {self.run.run}"
@@ -93,5 +97,6 @@ def preview_release(
         lines.append((name, action, note))
         if name == until:
             return lines
-    lines.append(("card", "reuse" if all(action == "reuse" for _, action, _ in lines) else "run", ""))
+    current = all(action == "reuse" for _, action, _ in lines) and release_intact(run / "release")
+    lines.append(("card", "reuse" if current else "run", ""))
     return lines

@@ -24,6 +24,8 @@ class Figures:
     """(source, licence, attribution) -> questions."""
     models: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Column that names a model -> rows by model and prompt."""
+    preference: Counter[str] = field(default_factory=Counter)
+    """Pairs of `dpo` by whether the judge scored the chosen answer `higher`, `equal` or `lower`."""
     extractive: int = 0
     rows: int = 0
 
@@ -36,6 +38,9 @@ class Figures:
             self.extractive += row["extractive"]
             self.coverage[row["department"], row["subdepartment"]][config] += 1
             self._models(config, row)
+            if config == "dpo":
+                margin = row["chosen_score"] - row["rejected_score"]
+                self.preference["equal" if margin == 0 else "higher" if margin > 0 else "lower"] += 1
             if config == "sft_reasoning":
                 continue  # the same questions as dpo
             self.quality[row["quality"]] += 1
@@ -66,6 +71,7 @@ class Figures:
             "quality": {str(score): count for score, count in sorted(self.quality.items())},
             "complexity": {str(score): count for score, count in sorted(self.complexity.items())},
             "task_types": dict(sorted(self.task_types.items())),
+            "preference": {name: self.preference[name] for name in ("higher", "equal", "lower")},
             "languages": dict(sorted(self.languages.items())),
             "licences": [
                 {"source": source, "license": licence or None, "attribution": attribution or None, "questions": count}

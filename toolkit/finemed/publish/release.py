@@ -112,6 +112,12 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
     }
 
 
+def release_intact(target: Path) -> bool:
+    """Whether a folder holds a whole release."""
+    path = target / "manifest.json"
+    return path.exists() and _intact(target, read_json(path, "files"))
+
+
 def _intact(target: Path, manifest: dict[str, Any]) -> bool:
     return all(
         (target / name).exists() and file_hash(target / name) == expected

@@ -49,6 +49,10 @@ class RespondStage(Caller):
                 first = outcomes[STYLES[0]]
                 drops.add(row_id, f"respond_{first.state}", first.detail)
                 continue
+            lost = [
+                f"{style}: {answer.state}: {answer.detail}" for style, answer in outcomes.items() if style not in usable
+            ]
+            row["missing_answer"] = lost[0] if lost else None
             for style, text in usable.items():
                 kept.append(
                     self._row(

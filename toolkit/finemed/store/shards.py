@@ -52,6 +52,26 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
     return rows
 
 
+def _whole(path: Path) -> bool:
+    try:
+        pl.read_parquet_schema(path)
+    except (pl.exceptions.PolarsError, OSError):
+        return False
+    return True
+
+
+def read_columns(path: Path, columns: list[str]) -> pl.DataFrame:
+    """Reads some columns of a Parquet file that this package wrote.
+
+    Raises:
+        StoreError: damaged.
+    """
+    try:
+        return pl.read_parquet(path, columns=columns, memory_map=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
+
+
 @dataclass(frozen=True)
 class ShardFolder:
     """The folder of one stage's output."""
@@ -68,6 +88,10 @@ class ShardFolder:
                 shutil.rmtree(self.path)
             write_json(begun, {"fingerprint": fingerprint})
         self.clean()
+        for index in self.indices():
+            if not (_whole(self.kept_path(index)) and _whole(self.drop_path(index))):
+                self.kept_path(index).unlink(missing_ok=True)  # what a power cut left is made again
+                self.drop_path(index).unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Removes what an interrupted write left behind in this folder."""
