@@ -143,7 +143,7 @@ def test_json_replies_fit_their_schema(rules: Rules, task: str, text: str) -> No
 def test_too_little_text_is_refused(rules: Rules, task: str, text: str) -> None:
     completion = ask(rules, task, text)
     assert (completion.text, completion.finish) == ("", "refused")
-    assert completion.detail == "fewer than two whole sentences for the rules to work on"
+    assert completion.detail == "too few whole sentences for the rules to work on"
 
 
 def test_one_sentence_answers_but_makes_no_pair_of_questions_and_no_long_answer(rules: Rules) -> None:

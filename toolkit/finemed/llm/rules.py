@@ -63,7 +63,7 @@ class Rules:
             text = self._tasks[request.prompt.name](request.inputs)
             if text is None:
                 yield Completion(
-                    request, "", "refused", detail="fewer than two whole sentences for the rules to work on"
+                    request, "", "refused", detail="too few whole sentences for the rules to work on"
                 )
             else:
                 yield Completion(request, text, "stop")
@@ -141,8 +141,8 @@ def _respond(inputs: Mapping[str, Any]) -> str | None:
 def _reason(inputs: Mapping[str, Any]) -> str | None:
     outline = _outline(inputs["title"], inputs["text"])
     ranked = rank_sentences(outline, inputs["instruction"])
-    if len(ranked) < 2:
-        return None
+    if len(ranked) < 4:
+        return None  # thought and summary would be the same sentences
     return format_sections(extract(outline, ranked[:12]), extract(outline, ranked[:3]))
 
 
