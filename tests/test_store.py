@@ -26,8 +26,9 @@ from finemed.store.atomic import (
     write_with,
 )
 from finemed.store.columns import check_columns
+from finemed.store.formats import InputFile
 from finemed.store.journal import Journal
-from finemed.store.readers import RAW_SCHEMA, InputFile, find_files, read_records, record_batches
+from finemed.store.readers import RAW_SCHEMA, find_files, read_records, record_batches
 from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_parquet, write_parquet
 
 

@@ -62,9 +62,7 @@ class Rules:
         for request in requests:
             text = self._tasks[request.prompt.name](request.inputs)
             if text is None:
-                yield Completion(
-                    request, "", "refused", detail="too few whole sentences for the rules to work on"
-                )
+                yield Completion(request, "", "refused", detail="too few whole sentences for the rules to work on")
             else:
                 yield Completion(request, text, "stop")
 

@@ -31,7 +31,8 @@ from finemed.stages.route import RouteStage
 from finemed.stages.select import SelectStage
 from finemed.stages.split import SplitStage
 from finemed.store.columns import check_columns
-from finemed.store.readers import InputFile, find_files
+from finemed.store.formats import InputFile
+from finemed.store.readers import find_files
 from finemed.taxonomy import Taxonomy, load_taxonomy
 
 STAGES = (

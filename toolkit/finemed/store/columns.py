@@ -12,7 +12,7 @@ import json
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.store.readers import FIELDS, InputFile
+from finemed.store.formats import FIELDS, InputFile, writable
 
 FILES = 20
 LINES = 200
@@ -62,4 +62,4 @@ def _keys(line: bytes) -> list[str]:
         value = json.loads(line.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return []
-    return [str(key).encode("utf-8", "backslashreplace").decode() for key in value] if isinstance(value, dict) else []
+    return [writable(str(key)) for key in value] if isinstance(value, dict) else []

@@ -8,13 +8,10 @@ used; nothing here raises for a single bad row::
 
 from __future__ import annotations
 
-import csv
 import glob
 import itertools
-import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +22,9 @@ import polars as pl
 from finemed.config import SourceConfig
 from finemed.errors import InputError
 from finemed.records import content_id
-from finemed.store.atomic import file_hash
+from finemed.store.formats import FIELDS, FORMATS, READERS, InputFile, missing_column, writable
 
-FIELDS = ("text", "title", "id", "url", "language", "license", "attribution")
+BATCH_CHARACTERS = 16_000_000
 RAW_SCHEMA = pl.Schema(
     {
         "record_id": pl.String(),
@@ -43,33 +40,6 @@ RAW_SCHEMA = pl.Schema(
     }
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
-BATCH_CHARACTERS = 16_000_000
-FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv", ".txt": "text", ".md": "text"}
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """One file of a source: its name is relative to the source's folder, so no machine's path gets into a run."""
-
-    source: SourceConfig
-    path: Path
-    name: str
-    format: str
-
-    def facts(self) -> dict[str, Any]:
-        """What the manifest says of it.
-
-        Raises:
-            InputError: the file cannot be read at all.
-        """
-        try:
-            size, sha256 = self.path.stat().st_size, file_hash(self.path)
-        except OSError as error:
-            raise InputError(
-                f"source `{self.source.name}`: {self.name} cannot be read ({error.strerror}); mend its permissions or "
-                "leave it out of `sources.path`"
-            ) from None
-        return {"source": self.source.name, "file": self.name, "bytes": size, "sha256": sha256}
 
 
 def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
@@ -99,7 +69,7 @@ def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
                 f"source `{source.name}`: {path.name}: format unknown from its ending; set `format` to one of "
                 "jsonl, parquet, csv, text"
             )
-        files.append(InputFile(source, path, _writable(path.relative_to(root).as_posix()), kind))
+        files.append(InputFile(source, path, writable(path.relative_to(root).as_posix()), kind))
     return files
 
 
@@ -116,15 +86,9 @@ def _below(folder: Path) -> list[Path]:
     ]
 
 
-def _writable(name: str) -> str:
-    """A name from outside in a form that every file format takes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 def read_records(file: InputFile) -> Iterator[dict[str, Any]]:
     """The records of one file with their fields mapped; broken ones carry `fault`."""
-    reader = {"jsonl": _read_jsonl, "parquet": _read_parquet, "csv": _read_csv, "text": _read_text}[file.format]
-    for number, (values, fault) in enumerate(reader(file), start=1):
+    for number, (values, fault) in enumerate(READERS[file.format](file), start=1):
         yield _record(file, number, values, fault)
 
 
@@ -214,7 +178,7 @@ def _record(file: InputFile, number: int, values: dict[str, Any], fault: str | N
 
 def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | None:
     if column not in values:
-        return _missing(column, list(values))
+        return missing_column(column, list(values))
     if text is None or not text.strip():
         return f"empty_text: `{column}` holds nothing"
     if "\x00" in text:
@@ -222,94 +186,3 @@ def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | 
     if "\ufffd" in text:
         return "not_utf8: the text holds replacement characters"
     return None
-
-
-def _missing(column: str, names: list[str]) -> str:
-    return f"missing_column: no `{column}` among {_writable(', '.join(sorted(map(str, names)))[:120])}"
-
-
-_Raw = Iterator[tuple[dict[str, Any], str | None]]
-
-
-def _read_jsonl(file: InputFile) -> _Raw:
-    try:
-        with file.path.open("rb") as lines:
-            for line in lines:
-                if line.strip():
-                    yield _json_line(line)
-    except OSError as error:
-        yield {}, f"unreadable_file: {error.strerror or type(error).__name__}"
-
-
-def _json_line(line: bytes) -> tuple[dict[str, Any], str | None]:
-    try:
-        value = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return {}, f"not_utf8: byte {error.start} of the line"
-    except (ValueError, RecursionError) as error:
-        return {}, f"not_json: {error}"
-    if not isinstance(value, dict):
-        return {}, f"not_an_object: the line holds {type(value).__name__}"
-    return value, None
-
-
-def _read_parquet(file: InputFile) -> _Raw:
-    import pyarrow.parquet as pq
-
-    wanted = [getattr(file.source.columns, field) for field in FIELDS]
-    try:
-        with pq.ParquetFile(file.path) as parquet:
-            names = parquet.schema_arrow.names
-            present = [name for name in names if name in wanted]
-            fault = None if file.source.columns.text in present else _missing(file.source.columns.text, names)
-            for batch in parquet.iter_batches(batch_size=1000, columns=present):
-                for row, broken in _rows_of(batch):
-                    yield row, broken or fault
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        yield {}, _unreadable(file, error)
-
-
-def _rows_of(batch: Any) -> _Raw:
-    """The batch's rows; where one holds text that is no text, that one alone is broken."""
-    try:
-        yield from ((row, None) for row in batch.to_pylist())
-    except UnicodeDecodeError:
-        for number in range(batch.num_rows):
-            try:
-                yield batch.slice(number, 1).to_pylist()[0], None
-            except UnicodeDecodeError as error:
-                yield {}, f"not_utf8: byte {error.start} of a value"
-
-
-def _unreadable(file: InputFile, error: Exception) -> str:
-    """The fault without the folder that the file lies in, which is this machine's affair."""
-    return f"unreadable_file: {' '.join(str(error).replace(str(file.path), file.name).split())[:200]}"
-
-
-def _read_csv(file: InputFile) -> _Raw:
-    try:
-        csv.field_size_limit(1 << 27)
-        with file.path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            for row in csv.DictReader(lines):
-                if None in row:
-                    yield {}, "extra_fields: more fields than the header has"
-                elif None in row.values():
-                    yield {}, "fewer_fields: fewer fields than the header has"
-                else:
-                    yield dict(row), None
-    except (OSError, csv.Error) as error:
-        yield {}, _unreadable(file, error)
-
-
-def _read_text(file: InputFile) -> _Raw:
-    try:
-        text = file.path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        yield {}, _unreadable(file, error)
-        return
-    except UnicodeDecodeError as error:
-        yield {}, f"not_utf8: byte {error.start} of the file"
-        return
-    title = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    columns = file.source.columns
-    yield {columns.text: text, columns.title or "title": title[:200]}, None
