@@ -17,6 +17,7 @@ from finemed.publish.pools import split_order
 from finemed.records import EXTRACTIVE_NOTICE
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~$>-])")
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
 _HUB_LICENCES = frozenset(
     [
         "apache-2.0",
@@ -55,10 +56,11 @@ def front_matter(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     """The card's YAML: configs with their files, licence, languages, size."""
     licence = str(card["license"] or "").lower()
     rows = manifest["figures"]["rows"]
+    languages = [code for code in manifest["figures"]["languages"] if _LANGUAGE.fullmatch(code) and code != "und"]
     head: dict[str, Any] = {
         "pretty_name": _line(str(card["title"])),
         "license": licence if licence in _HUB_LICENCES else ("other" if licence else "unknown"),
-        "language": [code for code in manifest["figures"]["languages"] if code != "und"] or ["und"],
+        **({"language": languages} if languages else {}),
         "task_categories": ["question-answering", "text-generation"],
         "size_categories": [next((label for limit, label in _SIZES if rows < limit), "1M<n<10M")],
         "tags": ["medical", "instruction-tuning", "finemed"] + (["extractive"] if manifest["extractive"] else []),
