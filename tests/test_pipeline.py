@@ -16,7 +16,7 @@ import pytest
 from rows import Scripted, question, run_shards
 
 from finemed.config import BuildConfig, JudgeConfig
-from finemed.errors import BackendError, ConfigError, StoreError
+from finemed.errors import BackendError, ConfigError, StageError, StoreError
 from finemed.llm.base import Completion, Request
 from finemed.pipeline.plan import STAGES, Plan, stage_folder
 from finemed.pipeline.run import RunResult, preview, run_build
@@ -581,3 +581,25 @@ def test_a_run_is_held_for_as_long_as_its_stages_work(copy: Path) -> None:
     with locked(run):  # as build_release holds it
         assert run_build(plan, run, stages=replaced(plan, Intruding())).complete
     assert len(refused) == 2
+
+
+def test_a_key_that_a_late_stage_needs_is_missed_before_the_first_stage_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FINEMED_ABSENT_KEY", raising=False)
+    write_inputs(tmp_path)
+    late = {"late": {"type": "openai", "model": "m", "api_key_env": "FINEMED_ABSENT_KEY"}}
+    plan = plan_of(tmp_path, backends=late, judge_answers={"backend": "late"})
+    with pytest.raises(BackendError, match="FINEMED_ABSENT_KEY is not set"):
+        run_build(plan, tmp_path / "run")
+    assert not (tmp_path / "run" / "stages").exists()
+    early = plan_of(tmp_path, backends=late, judge_answers={"backend": "late"})
+    assert not run_build(early, tmp_path / "run", until="respond").complete
+
+
+def test_a_source_of_which_nothing_is_left_stops_at_the_stage_that_dropped_it(tmp_path: Path) -> None:
+    write_inputs(tmp_path)
+    plan = plan_of(tmp_path, filter={"min_words": 9000, "max_words": 9999})
+    with pytest.raises(StageError, match=r"filter: none of \d+ rows is left \(too_short \d+\).*finemed ledger"):
+        run_build(plan, tmp_path / "run")
+    assert pl.read_parquet(stage_folder(tmp_path / "run", "filter") / "drop-*.parquet").height > 0

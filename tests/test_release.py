@@ -601,6 +601,14 @@ def test_the_manifest_counts_what_the_files_hold(release: Path) -> None:
     questions = pl.concat([pools[pool].select(SHARED) for pool in ("sft", "dpo", "ttt")])
     assert figures["rows"] == sum(rows.height for rows in pools.values())
     assert figures["extractive_rows"] == sum(rows["extractive"].sum() for rows in pools.values())
+    margins = [
+        chosen - rejected for chosen, rejected in pools["dpo"].select("chosen_score", "rejected_score").iter_rows()
+    ]
+    assert figures["preference"] == {
+        "higher": sum(margin > 0 for margin in margins),
+        "equal": sum(margin == 0 for margin in margins),
+        "lower": sum(margin < 0 for margin in margins),
+    }
     for name, column in (("quality", "quality"), ("complexity", "complexity"), ("task_types", "task_type")):
         assert figures[name] == count(questions[column]), name
     assert figures["languages"] == count(questions["language"])

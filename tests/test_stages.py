@@ -915,6 +915,8 @@ def test_one_failing_style_leaves_the_other(failing: str, state: str) -> None:
     outcome = answer(script)
     assert answers(outcome) == [("ordinary", other, "Fine.", "scripted")]
     assert reasons(outcome) == {}
+    (missing,) = outcome.kept["missing_answer"]
+    assert missing.startswith(f"{failing}: {state}: ")
 
 
 @pytest.mark.parametrize("state", STATES[1:])
@@ -926,6 +928,10 @@ def test_a_question_without_any_answer_is_dropped_with_its_long_one(state: str) 
 def test_two_failing_styles_are_dropped_under_the_first_ones_state() -> None:
     outcome = answer(lambda request: FAILURES["refused" if style_of(request) == "concise" else "error"](request))
     assert (reasons(outcome), details(outcome)) == ({"i1": "respond_refused"}, {"i1": "content filter"})
+
+
+def test_nothing_is_missing_where_both_styles_came_back() -> None:
+    assert answer(lambda request: "Fine.").kept["missing_answer"].to_list() == [None, None]
 
 
 def test_an_empty_answer_is_none() -> None:
