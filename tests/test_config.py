@@ -304,7 +304,8 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
     (RankConfig(), {"min_score": 3.0}),
     (
         SplitConfig(),
-        {"validation": 0.2, "test": 0.2, "ttt_share": 0.2, "component_threshold": 0.2, "min_rows": {"sft": 3}},
+        {"validation": 0.2, "test": 0.2, "ttt_share": 0.2, "component_threshold": 0.6, "min_rows": {"sft": 3}}
+        | {"whole_documents": False},
     ),
     (CardConfig(), {"title": "x", "summary": "x", "license": "x", "contact": "x"}),
     (

@@ -299,6 +299,12 @@ def test_sound_rows_pass_the_contract() -> None:
     check(SOUND)
 
 
+def test_documents_that_may_part_are_no_fault() -> None:
+    contract = ReleaseContract(whole_documents=False)
+    for config, split, rows in (*SOUND, ("sft", "test", [chat("s9", "c9", "i1")])):
+        contract.check(config, split, rows)
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_contract_names_the_place(name: str) -> None:
     batches, place = BROKEN[name]

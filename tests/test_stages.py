@@ -1135,6 +1135,13 @@ def test_questions_of_one_document_are_one_component_however_they_differ() -> No
     assert found == {"i0000": "i0000", "i0001": "i0001", "i0002": "i0000"}
 
 
+def test_documents_may_part_where_they_are_told_to() -> None:
+    rows = [asked(0), asked(1)]
+    rows[1]["document_id"] = rows[0]["document_id"]
+    assert set(split(rows, whole_documents=True)["component_id"]) == {"i0000"}
+    assert set(split(rows, whole_documents=False)["component_id"]) == {"i0000", "i0001"}
+
+
 def test_a_large_bucket_joins_more_than_necessary_and_never_less(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [(f"r{n:02d}", numbered(range(n % 3, 20 + n % 3))) for n in range(30)]
     exact = joined(*texts)

@@ -220,7 +220,10 @@ class SplitConfig(Settings):
     ttt_share: Share = 0.4
     """Share of the complex samples that go to `ttt` instead of `dpo` and `sft_reasoning`."""
     component_threshold: Annotated[float, Field(ge=0.5, le=1)] = 0.7
-    """Questions at least this similar (Jaccard of word trigrams) are one component, as are those of one document."""
+    """Questions at least this similar (Jaccard of word trigrams) are one component."""
+    whole_documents: bool = True
+    """Questions of one document are one component too. Where a few long documents hold most of the text, this leaves
+    little for `ttt`; false lets their passages part, and the card says so."""
     min_rows: dict[Literal["sft", "sft_reasoning", "dpo", "ttt"], Annotated[int, Field(ge=0)]] = Field(
         default={"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1}
     )

@@ -15,7 +15,8 @@ from finemed.publish.pools import pool_of
 class ReleaseContract:
     """Checks rows as they pass; about 300 bytes of memory a row."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole_documents: bool = True) -> None:
+        self._whole_documents = whole_documents
         self._ids: dict[str, set[str]] = {}
         self._document: dict[str, tuple[str, str]] = {}
         self._component: dict[str, tuple[str, str]] = {}
@@ -40,7 +41,7 @@ class ReleaseContract:
                 side = "ttt" if config == "ttt" else "training"
                 place_of = (side, split)
                 other = self._document.setdefault(row["document_id"], place_of)
-                if other != place_of:
+                if self._whole_documents and other != place_of:
                     raise StageError(
                         f"{place}: document {row['document_id']} is also in {other[0]}/{other[1]}; a document "
                         "must not be spread; the split stage is faulty"

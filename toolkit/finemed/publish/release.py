@@ -90,7 +90,9 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
 
 def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[str, Any]:
     folder = ShardFolder(stage_folder(result.run, "split"), frame_schema(PooledSample))
-    contract, figures = ReleaseContract(), Figures()
+    (split,) = [stage for stage in result.manifest["stages"] if stage["stage"] == "split"]
+    contract = ReleaseContract(whole_documents=split["settings"]["whole_documents"])
+    figures = Figures()
     with PoolFiles(building / "data") as files:
         for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy):
             contract.check(config, split, rows)

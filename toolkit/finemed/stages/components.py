@@ -51,12 +51,14 @@ class _Forest:
         self._parent[max(left, right)] = min(left, right)
 
 
-def components(questions: list[Question], threshold: float) -> tuple[dict[str, str], int]:
+def components(
+    questions: list[Question], threshold: float, *, whole_documents: bool = True
+) -> tuple[dict[str, str], int]:
     """Row id -> smallest row id of its component, and the bytes that it took to know."""
     rows = sorted(questions)
     forest = _Forest(len(rows))
     first_of: dict[str, int] = {}
-    for position, question in enumerate(rows):
+    for position, question in enumerate(rows if whole_documents else ()):
         forest.join(position, first_of.setdefault(question.document_id, position))
     state_bytes = _join_alike(rows, threshold, forest) + sum(len(row.text) + QUESTION_BYTES for row in rows)
     return {question.row_id: rows[forest.root(position)].row_id for position, question in enumerate(rows)}, state_bytes

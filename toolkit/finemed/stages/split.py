@@ -82,7 +82,7 @@ def assign(questions: list[Question], config: SplitConfig, seed: int) -> Assignm
     Raises:
         PoolError: a pool stays below `min_rows`.
     """
-    component, state_bytes = components(questions, config.component_threshold)
+    component, state_bytes = components(questions, config.component_threshold, whole_documents=config.whole_documents)
     hard: Counter[str] = Counter()
     common: Counter[str] = Counter()
     stratum: dict[str, str] = {}
