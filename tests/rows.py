@@ -32,6 +32,7 @@ from finemed.records import (
     RoutedInstruction,
     Row,
     Sample,
+    ScannedPassage,
     frame,
 )
 from finemed.stages.base import Outcome
@@ -51,6 +52,12 @@ _VALUES: dict[str, Any] = {
     "attribution": "Somebody",
     "url": "https://example.org/croup",
     "language": "en",
+    "given_instruction": None,
+    "given_response": None,
+    "given_chosen": None,
+    "phi_state": "none_found",
+    "phi_kinds": None,
+    "phi_confidence": 0.0,
     "department": "Pediatrics",
     "subdepartment": "Pediatric Internal Medicine",
     "department_confidence": 0.9,
@@ -105,6 +112,10 @@ def make(row: type[Row], **overrides: Any) -> dict[str, Any]:
 
 def passage(**overrides: Any) -> dict[str, Any]:
     return make(Passage, **overrides)
+
+
+def scanned(**overrides: Any) -> dict[str, Any]:
+    return make(ScannedPassage, **overrides)
 
 
 def classified(**overrides: Any) -> dict[str, Any]:

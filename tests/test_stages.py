@@ -31,6 +31,7 @@ from rows import (
     run_shards,
     run_stage,
     sample,
+    scanned,
 )
 
 from finemed.config import (
@@ -62,6 +63,7 @@ from finemed.records import (
     Response,
     RoutedInstruction,
     Sample,
+    ScannedPassage,
     frame,
 )
 from finemed.stages.base import Outcome
@@ -411,7 +413,7 @@ def test_what_lies_beyond_a_full_bucket_is_counted() -> None:
 def classify(script: Script, max_reasks: int = 1) -> tuple[Outcome, Scripted]:
     backend = Scripted(script)
     stage = ClassifyStage(ClassifyConfig(max_reasks=max_reasks), backend, load_taxonomy())
-    return run_stage(stage, Passage, [passage()]), backend
+    return run_stage(stage, ScannedPassage, [scanned()]), backend
 
 
 def placed(department: str, subdepartment: str) -> Script:

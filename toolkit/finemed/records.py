@@ -42,6 +42,7 @@ Pool = Literal["sft", "sft_reasoning", "dpo", "ttt"]
 Split = Literal["train", "validation", "test"]
 Route = Literal["common", "complex"]
 Kind = Literal["ordinary", "reasoning"]
+PhiState = Literal["found", "none_found", "not_scanned"]
 
 
 class Row(BaseModel):
@@ -65,9 +66,24 @@ class Passage(Row):
     attribution: str | None = Field(description="Whom the licence wants named.")
     url: str | None = Field(description="Address of the document.")
     language: str | None = Field(description="ISO 639-1 code given by the source or identified; `und` if unknown.")
+    given_instruction: str | None = Field(
+        description="Question that the source itself brings (instruction and preference datasets); null for documents."
+    )
+    given_response: str | None = Field(description="Answer that the source brings; of a pair, the rejected one.")
+    given_chosen: str | None = Field(description="Preferred answer that the source brings, beside a rejected one.")
 
 
-class ClassifiedPassage(Passage):
+class ScannedPassage(Passage):
+    """A passage that was looked through for protected health information."""
+
+    phi_state: PhiState = Field(
+        description="`found`, `none_found`, or `not_scanned` where the detector does not know the language."
+    )
+    phi_kinds: str | None = Field(description="Kinds found, each with its highest confidence, such as `phone 0.80`.")
+    phi_confidence: float = Field(description="Highest confidence of all findings, 0 to 1; 0 without any.")
+
+
+class ClassifiedPassage(ScannedPassage):
     """A passage with its place in the department tree."""
 
     department: str = Field(description="Primary department's label, or `none`.")
@@ -186,6 +202,8 @@ class Origin(Row):
     subdepartment: str = Field(description="Sub-department's label, or `none`.")
     task_type: str = Field(description="What the question asks for.")
     language: str | None = Field(description="ISO 639-1 code; `und` if unknown.")
+    phi_state: PhiState = Field(description="What the scan for personal data said of the passage.")
+    phi_kinds: str | None = Field(description="Kinds of personal data found in it, each with its highest confidence.")
     quality: int = Field(description="Judge's score of the question, 1 to 10.")
     complexity: int = Field(description="Judge's score of the question, 1 to 10.")
     relevance: int = Field(description="Judge's score of the question, 1 to 6.")

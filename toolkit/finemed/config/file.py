@@ -99,6 +99,13 @@ def _consistency(raw: dict[str, Any]) -> list[str]:
     if isinstance(backends, dict) and "rules" in backends:
         faults.append("`backends.rules`: the name belongs to the embedded backend; choose another")
     known = {"rules", *(str(name) for name in backends)} if isinstance(backends, dict) else {"rules"}
+    phi = raw.get("phi")
+    allowed = phi.get("allow_backends") if isinstance(phi, dict) else None
+    faults += [
+        f"`phi.allow_backends`: `{name}` is not defined; known are {', '.join(sorted(known))}"
+        for name in (allowed if isinstance(allowed, list) else [])
+        if str(name) not in known
+    ]
     for section in LLM_SECTIONS:
         settings = raw.get(section)
         backend = settings.get("backend", "rules") if isinstance(settings, dict) else "rules"

@@ -21,6 +21,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+Layout = Literal[
+    "auto", "documents", "alpaca", "sharegpt", "messages", "prompt_completion", "question_answer", "preference"
+]
+
+
 class Columns(Settings):
     """Which column of a source holds what; null where the source has none."""
 
@@ -46,7 +51,7 @@ class SourceConfig(Settings):
     name: Name
     """Short name; it is part of the documents' ids, so keep it."""
     path: str = Field(json_schema_extra=VOLATILE)
-    """File, folder or glob, relative to the configuration file."""
+    """File, folder or glob, relative to the configuration file; or a URL (`https://`, `s3://`, `hf://owner/dataset`)."""
     format: Literal["auto", "jsonl", "parquet", "csv", "text"] = "auto"
     """Format of the files; `auto` goes by their endings."""
     columns: Columns = Columns()
@@ -57,8 +62,14 @@ class SourceConfig(Settings):
     """Whom the licence wants named."""
     url: str | None = None
     """Address of the source, for rows without one of their own."""
+    where: dict[str, list[str | int | bool]] = {}
+    """Read only records whose columns hold one of these values, such as `{domain: [medical], language: [en]}`."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Read at most this many records, for trying a configuration out."""
+    layout: Layout = "auto"
+    """What a record is: a document, or a question with answers in a usual form; `auto` looks at the columns."""
+    multi_turn: Literal["drop", "first"] = "drop"
+    """Conversations of several exchanges: drop them, or keep the first exchange."""
 
 
 class IngestConfig(Settings):
@@ -93,6 +104,19 @@ class FilterConfig(Settings):
     """Medical terms per 100 words."""
     min_medical_terms: Annotated[int, Field(ge=0)] = 3
     """Different medical terms."""
+
+
+class PhiConfig(Settings):
+    """Protected health information: what of it may leave this machine."""
+
+    withhold_from: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Confidence from which a finding counts as high; such passages go to no backend that is not local."""
+    allow_backends: list[Name] = []
+    """Names of backends that may see them all the same, for example a server of your own."""
+    withhold_unscanned: bool = False
+    """Treat passages in a language that the detector does not know in the same way."""
+    drop: bool = False
+    """Drop such passages at once, whichever backend follows."""
 
 
 class DedupConfig(Settings):
@@ -132,6 +156,17 @@ class ClassifyConfig(LlmConfig):
 
     taxonomy: str | None = Field(default=None, json_schema_extra=VOLATILE)
     """A tree of your own (YAML), relative to the configuration file; its content is hashed."""
+
+
+class QuotaConfig(Settings):
+    """How many questions each node of the tree should end with; what lies beyond is held back before it is paid for."""
+
+    wanted: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """Samples wanted by node id, such as `cardiology: 500`; a department's number holds for it as a whole."""
+    default: Annotated[int, Field(ge=0)] | None = None
+    """Samples wanted of every sub-department that `wanted` does not name; null sets no limit."""
+    surplus: Annotated[float, Field(ge=1, le=20)] = 1.25
+    """Passages drawn per wanted sample, since some are lost on the way."""
 
 
 class GenerateConfig(LlmConfig):
@@ -306,8 +341,10 @@ class BuildConfig(Settings):
     backends: dict[Name, Backend] = {}
     ingest: IngestConfig = IngestConfig()
     filter: FilterConfig = FilterConfig()
+    phi: PhiConfig = PhiConfig()
     dedup_passages: DedupConfig = DedupConfig()
     classify: ClassifyConfig = ClassifyConfig()
+    quota: QuotaConfig = QuotaConfig()
     generate: GenerateConfig = GenerateConfig()
     judge: JudgeConfig = JudgeConfig()
     dedup_instructions: DedupConfig = DedupConfig()

@@ -6,7 +6,7 @@ re-runs just the stages that read it, and what follows only where the output rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from typing import Any
 from finemed.config import BuildConfig, RulesBackend, identity, stable_hash
 from finemed.errors import ConfigError
 from finemed.llm.base import Backend
-from finemed.records import JudgedInstruction, Passage, Response
+from finemed.records import JudgedInstruction, Response, ScannedPassage
 from finemed.stages.base import Stage
+from finemed.stages.calls import Egress
 from finemed.stages.classify import ClassifyStage
 from finemed.stages.decontaminate import BenchmarkIndex, DecontaminateStage
 from finemed.stages.dedup import DedupStage
@@ -24,6 +25,8 @@ from finemed.stages.generate import GenerateStage
 from finemed.stages.ingest import IngestStage
 from finemed.stages.judge import JudgeStage
 from finemed.stages.judge_answers import JudgeAnswersStage
+from finemed.stages.phi import PhiStage
+from finemed.stages.quota import QuotaStage
 from finemed.stages.rank import RankStage
 from finemed.stages.reason import ReasonStage
 from finemed.stages.respond import RespondStage
@@ -38,8 +41,10 @@ from finemed.taxonomy import Taxonomy, load_taxonomy
 STAGES = (
     "ingest",
     "filter",
+    "phi",
     "dedup_passages",
     "classify",
+    "quota",
     "generate",
     "judge",
     "select",
@@ -61,6 +66,8 @@ class Plan:
 
     config: BuildConfig
     base: Path
+    backfill: dict[str, int] = field(default_factory=dict)
+    """Further passages to draw by node id, from ``finemed coverage --backfill``."""
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -98,6 +105,11 @@ class Plan:
             self._backends[key] = self._make(settings)
         return self._backends[key]
 
+    def egress(self, section: str) -> Egress:
+        """What may be sent to the backend of a section."""
+        policy, name = self.config.phi, getattr(self.config, section).backend
+        return Egress(policy.withhold_from, policy.withhold_unscanned, name in policy.allow_backends)
+
     def _make(self, settings: Any) -> Backend:
         if isinstance(settings, RulesBackend):
             from finemed.llm.rules import Rules
@@ -118,10 +130,12 @@ class Plan:
         return [
             IngestStage(c.ingest),
             FilterStage(c.filter),
-            DedupStage("dedup_passages", c.dedup_passages, Passage, "passage_id", "text", None),
-            ClassifyStage(c.classify, self.backend("classify"), self.taxonomy),
-            GenerateStage(c.generate, self.backend("generate")),
-            JudgeStage(c.judge, self.backend("judge")),
+            PhiStage(c.phi),
+            DedupStage("dedup_passages", c.dedup_passages, ScannedPassage, "passage_id", "text", None),
+            ClassifyStage(c.classify, self.backend("classify"), self.taxonomy, self.egress("classify")),
+            QuotaStage(c.quota, self.taxonomy, c.seed, self.backfill),
+            GenerateStage(c.generate, self.backend("generate"), self.egress("generate")),
+            JudgeStage(c.judge, self.backend("judge"), self.egress("judge")),
             SelectStage(c.seed),
             DedupStage(
                 "dedup_instructions",
@@ -135,12 +149,12 @@ class Plan:
                 "decontaminate", c.decontaminate, self.benchmarks, JudgedInstruction, "instruction_id", "instruction"
             ),
             RouteStage(c.route, c.split, c.seed),
-            ReasonStage(c.reason, self.backend("reason")),
-            RespondStage(c.respond, self.backend("respond")),
+            ReasonStage(c.reason, self.backend("reason"), self.egress("reason")),
+            RespondStage(c.respond, self.backend("respond"), self.egress("respond")),
             DecontaminateStage(
                 "decontaminate_answers", c.decontaminate, self.benchmarks, Response, "response_id", "response"
             ),
-            JudgeAnswersStage(c.judge_answers, self.backend("judge_answers")),
+            JudgeAnswersStage(c.judge_answers, self.backend("judge_answers"), self.egress("judge_answers")),
             RankStage(c.rank),
             SplitStage(c.split, c.seed),
         ]

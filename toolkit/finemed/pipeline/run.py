@@ -27,7 +27,7 @@ from finemed.errors import StageError
 from finemed.pipeline.plan import STAGES, Plan, fingerprint, output_hash, stage_folder, stage_range
 from finemed.pipeline.reconcile import reconcile, reconcile_totals
 from finemed.stages.base import Outcome, Stage
-from finemed.store.atomic import remove_temporaries
+from finemed.store.atomic import read_json, remove_temporaries
 from finemed.store.journal import Journal
 from finemed.store.manifest import Session, count_reasons, write_ledger, write_manifest
 from finemed.store.readers import record_batches
@@ -84,6 +84,7 @@ def run_build(
         FineMedError: a stage failed; finished shards and all paid replies stay.
     """
     first, last = stage_range(restart_from, until)
+    plan.backfill = read_backfill(run)
     remove_temporaries(run, ("manifest.json", "session.json", "ledger.parquet"))
     state = _State(plan, run, progress or Silent(), Session(run))
     try:
@@ -227,9 +228,16 @@ def _manifest(plan: Plan, reports: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def read_backfill(run: Path) -> dict[str, int]:
+    """Further passages to draw by node id, as ``finemed coverage --backfill`` left them in the run."""
+    path = run / "backfill.json"
+    return {str(node): int(count) for node, count in read_json(path).items()} if path.exists() else {}
+
+
 def preview(plan: Plan, run: Path, restart_from: str | None = None) -> list[tuple[str, Action, dict[str, Any] | None]]:
     """What `run_build` would do with each stage: `reuse`, `run`, or `depends` on what comes out of those before it."""
     first, _ = stage_range(restart_from, None)
+    plan.backfill = read_backfill(run)
     before: str | None = plan.source_hash()
     actions: list[tuple[str, Action, dict[str, Any] | None]] = []
     for number, stage in enumerate(plan.stages()):

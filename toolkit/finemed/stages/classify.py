@@ -1,7 +1,7 @@
 """Classify: each passage's place in the department tree.
 
-*Reads* `Passage`. *Writes* `ClassifiedPassage`; `none` is an answer, at both levels. *Drops* `classify_<state>` where
-the backend gave no usable answer, held apart rather than called `none`.
+*Reads* `ScannedPassage`. *Writes* `ClassifiedPassage`; `none` is an answer, at both levels. *Drops*
+`classify_<state>` where the backend gave no usable answer, held apart rather than called `none`.
 *Reference*: FineMed (arXiv 2501.09213), section 3.2 and figure 2; the tree is `schemas/taxonomy.yaml`.
 """
 
@@ -15,26 +15,28 @@ import polars as pl
 from finemed.config import ClassifyConfig
 from finemed.llm.base import Backend, Request
 from finemed.llm.structured import UnparsableError, parse_json
-from finemed.records import ClassificationReply, ClassifiedPassage, Passage, frame
+from finemed.records import ClassificationReply, ClassifiedPassage, ScannedPassage, frame
 from finemed.stages.base import Answers, Contract, Drops, Outcome
-from finemed.stages.calls import Caller
+from finemed.stages.calls import Caller, Egress
 from finemed.taxonomy import NONE_LABEL, Taxonomy
 
 
 class ClassifyStage(Caller):
     """LLM stage: one call per passage."""
 
-    contract = Contract.one_to_one("classify", 1, Passage, ClassifiedPassage, "passage_id")
+    contract = Contract.one_to_one("classify", 1, ScannedPassage, ClassifiedPassage, "passage_id")
 
-    def __init__(self, config: ClassifyConfig, backend: Backend, taxonomy: Taxonomy) -> None:
-        super().__init__(config, backend, "classify")
+    def __init__(
+        self, config: ClassifyConfig, backend: Backend, taxonomy: Taxonomy, egress: Egress | None = None
+    ) -> None:
+        super().__init__(config, backend, "classify", egress)
         self._taxonomy = taxonomy
         self._outline = taxonomy.outline()
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "taxonomy": self._taxonomy.content_hash()}
 
-    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+    def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
         for row_id, title, text in rows.select("passage_id", "title", "text").iter_rows():
             inputs = {"title": title, "text": text, "outline": self._outline}
             yield self.request(row_id, inputs, ClassificationReply)
@@ -54,7 +56,7 @@ class ClassifyStage(Caller):
             raise UnparsableError(f"`subdepartment`: {reply.subdepartment!r} is not in {reply.department}")
         return reply
 
-    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+    def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()
         for row in rows.iter_rows(named=True):
             answer = answers[row["passage_id"], self.prompt.name]

@@ -24,7 +24,7 @@ from finemed.records import (
     frame_schema,
 )
 from finemed.stages.base import Answers, Contract, Drops, Outcome
-from finemed.stages.calls import Caller
+from finemed.stages.calls import Caller, Egress
 
 
 class GenerateStage(Caller):
@@ -34,16 +34,16 @@ class GenerateStage(Caller):
         "generate", 1, frame_schema(ClassifiedPassage), Instruction, "passage_id", "instruction_id", ("passage_id",)
     )
 
-    def __init__(self, config: GenerateConfig, backend: Backend) -> None:
-        super().__init__(config, backend, "generate")
+    def __init__(self, config: GenerateConfig, backend: Backend, egress: Egress | None = None) -> None:
+        super().__init__(config, backend, "generate", egress)
 
-    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+    def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
         columns = ("passage_id", "title", "text", "department", "subdepartment")
         for row in rows.select(columns).iter_rows(named=True):
             inputs = {name: row[name] for name in columns[1:]} | {"task_types": TASK_TYPES}
             yield self.request(row["passage_id"], inputs, QuestionsReply)
 
-    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+    def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()
         for row in rows.iter_rows(named=True):
             answer = answers[row["passage_id"], self.prompt.name]

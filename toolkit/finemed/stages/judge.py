@@ -15,7 +15,7 @@ from finemed.config import JudgeConfig
 from finemed.llm.base import Backend, Request
 from finemed.records import Instruction, JudgedInstruction, JudgementReply, frame
 from finemed.stages.base import Answers, Contract, Drops, Outcome
-from finemed.stages.calls import Caller
+from finemed.stages.calls import Caller, Egress
 
 JUDGE_FAILED = "judge_failed"
 
@@ -25,14 +25,14 @@ class JudgeStage(Caller):
 
     contract = Contract.one_to_one("judge", 1, Instruction, JudgedInstruction, "instruction_id")
 
-    def __init__(self, config: JudgeConfig, backend: Backend) -> None:
-        super().__init__(config, backend, "judge")
+    def __init__(self, config: JudgeConfig, backend: Backend, egress: Egress | None = None) -> None:
+        super().__init__(config, backend, "judge", egress)
 
-    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+    def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
         for row_id, instruction, text in rows.select("instruction_id", "instruction", "text").iter_rows():
             yield self.request(row_id, {"instruction": instruction, "text": text}, JudgementReply)
 
-    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+    def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()
         for row in rows.iter_rows(named=True):
             answer = answers[row["instruction_id"], self.prompt.name]

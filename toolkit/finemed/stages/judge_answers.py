@@ -15,7 +15,7 @@ from finemed.config import JudgeAnswersConfig
 from finemed.llm.base import Backend, Request
 from finemed.records import AnswerJudgementReply, JudgedResponse, Response, frame
 from finemed.stages.base import Answers, Contract, Drops, Outcome
-from finemed.stages.calls import Caller
+from finemed.stages.calls import Caller, Egress
 from finemed.stages.judge import JUDGE_FAILED
 
 
@@ -24,17 +24,17 @@ class JudgeAnswersStage(Caller):
 
     contract = Contract.one_to_one("judge_answers", 1, Response, JudgedResponse, "response_id")
 
-    def __init__(self, config: JudgeAnswersConfig, backend: Backend) -> None:
-        super().__init__(config, backend, "judge_answer")
+    def __init__(self, config: JudgeAnswersConfig, backend: Backend, egress: Egress | None = None) -> None:
+        super().__init__(config, backend, "judge_answer", egress)
 
-    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+    def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
         for row_id, text, instruction, response in rows.select(
             "response_id", "text", "instruction", "response"
         ).iter_rows():
             inputs = {"text": text, "instruction": instruction, "response": response}
             yield self.request(row_id, inputs, AnswerJudgementReply)
 
-    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+    def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()
         for row in rows.iter_rows(named=True):
             answer = answers[row["response_id"], self.prompt.name]

@@ -18,7 +18,7 @@ from finemed.llm.base import Backend, Request
 from finemed.llm.structured import format_sections, parse_sections
 from finemed.records import ReasonedInstruction, RoutedInstruction, frame
 from finemed.stages.base import Answers, Contract, Drops, Outcome
-from finemed.stages.calls import Caller
+from finemed.stages.calls import Caller, Egress
 
 
 class ReasonStage(Caller):
@@ -26,10 +26,10 @@ class ReasonStage(Caller):
 
     contract = Contract.one_to_one("reason", 1, RoutedInstruction, ReasonedInstruction, "instruction_id")
 
-    def __init__(self, config: ReasonConfig, backend: Backend) -> None:
-        super().__init__(config, backend, "reason")
+    def __init__(self, config: ReasonConfig, backend: Backend, egress: Egress | None = None) -> None:
+        super().__init__(config, backend, "reason", egress)
 
-    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+    def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
         hard = rows.filter(pl.col("route") == "complex")
         for row_id, title, text, instruction in hard.select(
             "instruction_id", "title", "text", "instruction"
@@ -40,7 +40,7 @@ class ReasonStage(Caller):
         """The answer in its one stored form; raises where a section is missing."""
         return format_sections(*parse_sections(text))
 
-    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+    def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()
         for row in rows.iter_rows(named=True):
             long = None

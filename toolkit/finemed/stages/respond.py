@@ -16,7 +16,7 @@ from finemed.config import RespondConfig
 from finemed.llm.base import Backend, Request
 from finemed.records import ReasonedInstruction, Response, content_id, frame, frame_schema
 from finemed.stages.base import Answers, Contract, Drops, Outcome
-from finemed.stages.calls import Caller
+from finemed.stages.calls import Caller, Egress
 
 STYLES = ("concise", "explanatory")
 
@@ -28,10 +28,10 @@ class RespondStage(Caller):
         "respond", 1, frame_schema(ReasonedInstruction), Response, "instruction_id", "response_id", ("instruction_id",)
     )
 
-    def __init__(self, config: RespondConfig, backend: Backend) -> None:
-        super().__init__(config, backend, "respond")
+    def __init__(self, config: RespondConfig, backend: Backend, egress: Egress | None = None) -> None:
+        super().__init__(config, backend, "respond", egress)
 
-    def requests(self, rows: pl.DataFrame) -> Iterator[Request]:
+    def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
         for row_id, title, text, instruction in rows.select(
             "instruction_id", "title", "text", "instruction"
         ).iter_rows():
@@ -39,7 +39,7 @@ class RespondStage(Caller):
                 inputs = {"title": title, "text": text, "instruction": instruction, "style": style}
                 yield self.request(row_id, inputs, label=style)
 
-    def collect(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
+    def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()
         for row in rows.iter_rows(named=True):
             row_id = row["instruction_id"]

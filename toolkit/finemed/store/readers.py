@@ -37,6 +37,9 @@ RAW_SCHEMA = pl.Schema(
         "language": pl.String(),
         "license": pl.String(),
         "attribution": pl.String(),
+        "given_instruction": pl.String(),
+        "given_response": pl.String(),
+        "given_chosen": pl.String(),
     }
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -173,6 +176,9 @@ def _record(file: InputFile, number: int, values: dict[str, Any], fault: str | N
         "language": fields["language"] or None,
         "license": fields["license"] or source.license,
         "attribution": fields["attribution"] or source.attribution,
+        "given_instruction": None,
+        "given_response": None,
+        "given_chosen": None,
     }
 
 
