@@ -64,7 +64,7 @@ def _commands(whole: list[Step], again: list[Step], changed: list[Step], setting
                 f"{min(walls):.1f} to {max(walls):.1f}",
                 f"{cost.cpu_s:.1f}",
                 f"{cost.peak_mb:.0f}",
-                "all 16" if len(ran) == 16 else ", ".join(ran) or "none",
+                "all" if ran == list(whole[0].seconds) else ", ".join(ran) or "none",
             ]
         )
     return table(["command", "wall s", "range", "CPU s", "peak MB", "stages run"], rows)

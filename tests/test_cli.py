@@ -185,7 +185,7 @@ def test_dry_run_of_a_finished_build(demo: Path) -> None:
     assert set(actions("-c", config).values()) == {"reuse"}
     changed = actions("-c", config, "--set", "rank.min_score=2")
     assert [name for name, action in changed.items() if action != "reuse"] == ["rank", "split", "card"]
-    assert list(actions("-c", config, "--until", "judge")) == list(STAGES[:6])
+    assert list(actions("-c", config, "--until", "judge")) == list(STAGES[: STAGES.index("judge") + 1])
     again = actions("-c", config, "--from", "rank")
     assert [name for name, action in again.items() if action == "run"] == ["rank", "split", "card"]
 
@@ -194,11 +194,11 @@ def test_until_stops_there_and_prints_the_run(tmp_path: Path) -> None:
     config = copy_demo(tmp_path)
     result = succeed("build", "-c", config, "--until", "classify")
     assert result.stdout == f"{tmp_path / 'run'}\n"
-    assert sorted(path.name for path in (tmp_path / "run" / "stages").iterdir())[-1] == "04-classify"
+    assert sorted(path.name for path in (tmp_path / "run" / "stages").iterdir())[-1] == "05-classify"
     assert not (tmp_path / "run" / "release").exists()
     result = succeed("build", "-c", config)
     assert result.stdout == f"{tmp_path / 'run' / 'release'}\n"
-    assert sessions(tmp_path / "run") == [sorted(STAGES[:4]), sorted(STAGES[4:])]
+    assert sessions(tmp_path / "run") == [sorted(STAGES[:5]), sorted(STAGES[5:])]
 
 
 def test_from_runs_that_stage_and_all_after_it(copy: Path) -> None:
@@ -349,7 +349,7 @@ def test_status_of_an_unfinished_run(tmp_path: Path) -> None:
     succeed("build", "-c", config, "--set", "ingest.shard_rows=40", "--until", "filter")
     (tmp_path / "run" / "stages" / "02-filter" / "stage.json").unlink()
     text = succeed("status", tmp_path / "run").stdout.splitlines()
-    assert [line.split()[1] for line in text[1:-1]] == ["done", "partial", *["todo"] * 14]
+    assert [line.split()[1] for line in text[1:-1]] == ["done", "partial", *["todo"] * 16]
     assert text[-1] == "release: none yet"
 
 

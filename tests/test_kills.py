@@ -1,6 +1,6 @@
 """A build that is killed at any moment goes on with the same command and ends with the bytes of an undisturbed one.
 
-`python tests/kills.py --kills 20` does the same at every stage; these five run with the other tests.
+`python tests/kills.py --kills 24` does the same at every stage; these five run with the other tests.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def undisturbed(build: Build, tmp_path_factory: pytest.TempPathFactory) -> tuple
 @pytest.mark.parametrize(
     ("moment", "stage"),
     [
-        (Moment("before", "/run/manifest.json", nth=6), "select"),  # written beside it, not renamed yet
+        (Moment("before", "/run/manifest.json", nth=8), "select"),  # written beside it, not renamed yet
         (Moment("after", "/release.old.tmp", old_release=True), "release"),  # between the two renames of a release
         (Moment("uniform", share=0.35), None),
         (Moment("uniform", share=0.7), None),
@@ -99,22 +99,22 @@ def test_the_comparison_sees_what_differs(undisturbed: tuple[Path, float], tmp_p
     assert differences(reference, copy) == []
     (copy / "session.json").unlink()
     assert differences(reference, copy) == []
-    (copy / "stages" / "16-split" / "kept-00000.parquet").unlink()
+    (copy / "stages" / "18-split" / "kept-00000.parquet").unlink()
     (copy / "release" / "data" / "left.tmp").write_text("left behind")
     with (copy / "ledger.parquet").open("ab") as file:
         file.write(b"x")
     assert differences(reference, copy) == [
         "ledger.parquet",
         "release/data/left.tmp",
-        "stages/16-split/kept-00000.parquet",
+        "stages/18-split/kept-00000.parquet",
     ]
 
 
-def test_twenty_kills_cover_every_stage_a_rename_the_manifest_and_the_clock(undisturbed: tuple[Path, float]) -> None:
+def test_the_kills_cover_every_stage_a_rename_the_manifest_and_the_clock(undisturbed: tuple[Path, float]) -> None:
     reference, _ = undisturbed
-    moments = plan_moments(20, reference, seed=0)
-    assert len(moments) == 20
-    assert plan_moments(20, reference, seed=0) == moments
+    moments = plan_moments(24, reference, seed=0)
+    assert len(moments) == 24
+    assert plan_moments(24, reference, seed=0) == moments
     compared = {path.split("/")[0] for path in contents(reference)}
     assert compared == {"stages", "release", "manifest.json", "ledger.parquet"}
     places = [moment.where.split("/")[0] for moment in inside_each_stage(reference)]

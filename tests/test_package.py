@@ -154,7 +154,7 @@ def test_demo_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None
     assert (release / "README.md").is_file()
     assert (release / "data" / "dpo" / "train.parquet").is_file()
     status = run([installed / "finemed", "status", release.parent], tmp_path).stdout
-    assert status.count(" done ") == 16
+    assert status.count(" done ") == 18
 
 
 def test_init_runs_outside_the_checkout(installed: Path, tmp_path: Path) -> None:

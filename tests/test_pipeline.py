@@ -277,12 +277,12 @@ def test_until_stops_there_and_the_next_run_goes_on(tmp_path: Path, finished: Pa
     run = tmp_path / "run"
     result = run_build(plan_of(tmp_path), run, until="judge")
     assert not result.complete
-    assert [report["stage"] for report in read_manifest(run)["stages"]] == list(STAGES[:6])
+    assert [report["stage"] for report in read_manifest(run)["stages"]] == list(STAGES[: STAGES.index("judge") + 1])
     assert not stage_folder(run, "select").exists()
     assert not (run / "ledger.parquet").exists()
     before = ages(run)
     assert run_build(plan_of(tmp_path), run).complete
-    assert redone(run, before) == list(STAGES[6:])
+    assert redone(run, before) == list(STAGES[STAGES.index("judge") + 1 :])
     assert contents(run) == contents(finished / "run")
 
 
@@ -449,7 +449,7 @@ def test_equal_inputs_give_equal_bytes_wherever_they_lie(tmp_path: Path, finishe
     run = tmp_path / "a run"
     run_build(plan, run)
     ours, theirs = contents(run), contents(finished / "run")
-    assert {"manifest.json", "ledger.parquet", "stages/16-split/kept-00000.parquet"} < set(ours)
+    assert {"manifest.json", "ledger.parquet", "stages/18-split/kept-00000.parquet"} < set(ours)
     assert ours == theirs
     assert {path.name for path in run.iterdir()} - VOLATILE == {"manifest.json", "ledger.parquet", "stages"}
 
@@ -514,7 +514,7 @@ def actions(folder: Path, **changed: Any) -> list[str]:
 
 def test_preview_of_an_empty_folder_runs_everything(tmp_path: Path) -> None:
     write_inputs(tmp_path)
-    assert actions(tmp_path) == ["run"] * 16
+    assert actions(tmp_path) == ["run"] * 18
     assert not (tmp_path / "run").exists()
 
 
@@ -526,13 +526,13 @@ def test_preview_of_a_finished_run_reuses_everything_with_its_report(finished: P
 
 def test_preview_of_a_changed_setting_names_its_stage(finished: Path) -> None:
     before = ages(finished / "run")
-    assert actions(finished, judge={"temperature": 0.1}) == [*["reuse"] * 5, "run", *["depends"] * 10]
+    assert actions(finished, judge={"temperature": 0.1}) == [*["reuse"] * 7, "run", *["depends"] * 10]
     assert ages(finished / "run") == before
 
 
 def test_preview_of_a_restart_runs_all_from_there(finished: Path) -> None:
     found = preview(plan_of(finished), finished / "run", restart_from="respond")
-    assert [action for _, action, _ in found] == [*["reuse"] * 11, *["run"] * 5]
+    assert [action for _, action, _ in found] == [*["reuse"] * 13, *["run"] * 5]
 
 
 # --- two at once -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import jsonschema
 import polars as pl
@@ -42,7 +42,12 @@ TURNS = [{"role": "user", "content": "What causes croup?"}, {"role": "assistant"
 
 def row_of(kind: type[Row], **values: Any) -> dict[str, Any]:
     """A row with some value in every column, and these ones."""
-    filled = {name: ANY.get(dtype, TURNS) for name, dtype in frame_schema(kind).items()}
+    filled = {
+        name: get_args(kind.model_fields[name].annotation)[0]
+        if get_origin(kind.model_fields[name].annotation) is Literal
+        else ANY.get(dtype, TURNS)
+        for name, dtype in frame_schema(kind).items()
+    }
     return filled | values
 
 

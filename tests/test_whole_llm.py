@@ -115,7 +115,7 @@ def test_faulty_replies_leave_with_their_reason_and_the_rest_becomes_a_release(b
 
 def test_a_refused_answer_leaves_the_other_style(built: tuple[BuildOutcome, int]) -> None:
     outcome, _ = built
-    answers = pl.read_parquet(outcome.run.run / "stages" / "12-respond" / "kept-*.parquet")
+    answers = pl.read_parquet(outcome.run.run / "stages" / "14-respond" / "kept-*.parquet")
     per_question = answers.filter(pl.col("kind") == "ordinary").group_by("instruction_id").len()["len"]
     assert set(per_question) == {1, 2}
     assert not answers["response"].str.contains("<think>").any()

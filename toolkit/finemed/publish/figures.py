@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from finemed.publish.pools import pool_of
-from finemed.records import POOLS
+from finemed.records import POOLS, PhiState
 
 
 @dataclass
@@ -20,6 +20,8 @@ class Figures:
     complexity: Counter[int] = field(default_factory=Counter)
     task_types: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
+    phi: Counter[str] = field(default_factory=Counter)
+    """What the scan of the passage for personal data said -> questions."""
     licences: defaultdict[tuple[str, str, str], int] = field(default_factory=lambda: defaultdict(int))
     """(source, licence, attribution) -> questions."""
     models: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -47,6 +49,7 @@ class Figures:
             self.complexity[row["complexity"]] += 1
             self.task_types[row["task_type"]] += 1
             self.languages[row["language"] or "und"] += 1
+            self.phi[row["phi_state"]] += 1
             self.licences[row["source"], row["license"] or "", row["attribution"] or ""] += 1
 
     def _models(self, config: str, row: dict[str, Any]) -> None:
@@ -73,6 +76,7 @@ class Figures:
             "task_types": dict(sorted(self.task_types.items())),
             "preference": {name: self.preference[name] for name in ("higher", "equal", "lower")},
             "languages": dict(sorted(self.languages.items())),
+            "phi": {state: self.phi[state] for state in get_args(PhiState)},
             "licences": [
                 {"source": source, "license": licence or None, "attribution": attribution or None, "questions": count}
                 for (source, licence, attribution), count in sorted(self.licences.items())
