@@ -15,7 +15,7 @@ import click
 from pydantic import BaseModel
 
 from finemed.cli.main import COMMANDS, cli
-from finemed.config import BuildConfig, Columns, LlmConfig, OpenAIBackend, RulesBackend, SourceConfig
+from finemed.config import BuildConfig, Columns, EmbeddingsBackend, LlmConfig, OpenAIBackend, RulesBackend, SourceConfig
 from finemed.records import (
     PUBLISHED,
     SCHEMAS,
@@ -127,6 +127,9 @@ def configuration_page() -> str:
     parts.append(f"## `sources[].columns`\n\n{Columns.__doc__}\n\n{_table(Columns)}\n")
     parts.append(f"## `backends.<name>`, type `rules`\n\n{RulesBackend.__doc__}\n\n{_table(RulesBackend)}\n")
     parts.append(f"## `backends.<name>`, type `openai`\n\n{OpenAIBackend.__doc__}\n\n{_table(OpenAIBackend)}\n")
+    parts.append(
+        f"## `backends.<name>`, type `embeddings`\n\n{EmbeddingsBackend.__doc__}\n\n{_table(EmbeddingsBackend)}\n"
+    )
     for name, field in BuildConfig.model_fields.items():
         section = field.annotation
         if name in top or not (isinstance(section, type) and issubclass(section, BaseModel)):

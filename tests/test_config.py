@@ -13,6 +13,7 @@ from finemed.config import (
     Columns,
     DecontaminateConfig,
     DedupConfig,
+    EmbeddingsBackend,
     FilterConfig,
     GenerateConfig,
     IngestConfig,
@@ -288,11 +289,18 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
         {
             "min_words": 1,
             "max_words": 9,
+            "max_mojibake": 9,
             "languages": [],
             "min_letter_share": 0.1,
+            "max_symbol_ratio": 0.2,
+            "max_number_share": 0.1,
+            "max_words_per_sentence": 9.0,
             "max_repeated_share": 0.1,
+            "max_repeated_line_share": 0.1,
             "max_spam_cues": 9,
             "max_boilerplate_share": 0.1,
+            "allow_truncated": True,
+            "max_reference_density": 9.0,
             "min_medical_density": 0.1,
             "min_medical_terms": 9,
         },
@@ -301,7 +309,7 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
     (QuotaConfig(), {"wanted": {"cardiology": 9}, "default": 9, "surplus": 2.0}),
     (DedupConfig(), {"threshold": 0.5, "ngram_size": 3, "num_bands": 9, "rows_per_band": 9, "max_bucket": 9}),
     (ClassifyConfig(), {**LLM, "taxonomy": "tree.yaml"}),
-    (GenerateConfig(), LLM),
+    (GenerateConfig(), {**LLM, "task_types": ["treatment", "mechanism"], "difficulty": {"basic": 1.0}}),
     (JudgeConfig(), LLM),
     (DecontaminateConfig(), {"benchmarks": ["b.jsonl"], "ngram_size": 9, "min_containment": 0.9, "min_run": 9}),
     (RouteConfig(complexity_above=None, top_share=0.5), {"complexity_above": 3, "top_share": 0.1}),
@@ -315,6 +323,10 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
         | {"whole_documents": False},
     ),
     (CardConfig(), {"title": "x", "summary": "x", "license": "x", "contact": "x"}),
+    (
+        EmbeddingsBackend(type="embeddings", model="m"),
+        {"model": "n", "revision": "1a2b", "min_similarity": 0.5, "batch_size": 8},
+    ),
     (
         OpenAIBackend(type="openai", model="m"),
         {
@@ -342,6 +354,7 @@ VOLATILE_NAMES = {
     "timeout_s",
     "max_retries",
     "retry_wait_s",
+    "batch_size",
 }
 CHANGES = [
     pytest.param(base, name, value, id=f"{type(base).__name__}.{name}")

@@ -63,7 +63,7 @@ def test_the_pipeline_page_names_every_stage_and_command_pages_every_command() -
     assert [command for command in COMMANDS if f"## `finemed {command}`" not in cli] == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/pipeline.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/pipeline.md", "docs/own-data.md", "CONTRIBUTING.md"])
 def test_commands_and_options_in_prose_exist(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     help_text = (ROOT / "docs" / "cli.md").read_text("utf-8")

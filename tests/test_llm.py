@@ -142,7 +142,7 @@ def judge(row: str = "i1", question: str = "What causes croup?", **changes: Any)
     request = Request(
         owner=(row, "judge"),
         prompt=load_prompt("judge"),
-        inputs={"instruction": question, "text": "Croup is viral."},
+        inputs={"instruction": question, "text": "Croup is viral.", "given": False},
         sampling=Sampling(temperature=0.8, top_p=1.0, max_tokens=100),
         reply=JudgementReply,
     )
@@ -152,7 +152,7 @@ def judge(row: str = "i1", question: str = "What causes croup?", **changes: Any)
 @pytest.mark.parametrize(
     "changes",
     [
-        {"inputs": {"instruction": "What causes croup?", "text": "Croup is rare."}},
+        {"inputs": {"instruction": "What causes croup?", "text": "Croup is rare.", "given": False}},
         {"prompt": load_prompt("reason")},
         {"sampling": Sampling(0.7, 1.0, 100)},
         {"sampling": Sampling(0.8, 0.9, 100)},
@@ -679,6 +679,9 @@ INPUTS: dict[str, Any] = {
     "instruction": "What causes croup?",
     "response": "A virus.",
     "style": "concise",
+    "difficulty": "advanced",
+    "language": "en",
+    "given": False,
 }
 
 
@@ -713,7 +716,7 @@ def test_a_missing_input_is_an_error(name: str, missing: str) -> None:
 @pytest.mark.parametrize("hostile", ["{{ 7*7 }}", "{% raw %}", "{# no #}", "<b>&amp;</b>", "{{ text }}", "{%"])
 @pytest.mark.parametrize("name", prompt_names())
 def test_text_of_the_corpus_is_never_read_as_a_template(name: str, hostile: str) -> None:
-    free = needed(name) - {"style", "task_types"}
+    free = needed(name) - {"style", "task_types", "difficulty", "given"}
     inputs = {key: f"[{key} {hostile}]" if key in free else INPUTS[key] for key in needed(name)}
     told = load_prompt(name).render(inputs)[1]["content"]
     for key in free:
@@ -727,9 +730,9 @@ def test_optional_parts_of_the_prompts() -> None:
     assert ("Style: direct" in concise, "Style: explanatory" in concise) == (True, False)
     assert ("Style: direct" in explanatory, "Style: explanatory" in explanatory) == (False, True)
     generate = load_prompt("generate")
-    assert "belongs to: Pediatrics.\n" in generate.render(INPUTS)[1]["content"]
+    assert "belongs to: Pediatrics. Ask" in generate.render(INPUTS)[1]["content"]
     assert (
-        "belongs to: Pediatrics, Neonatology.\n"
+        "belongs to: Pediatrics, Neonatology. Ask"
         in (generate.render({**INPUTS, "subdepartment": "Neonatology"})[1]["content"])
     )
     assert generate.render({**INPUTS, "title": None})[1]["content"].startswith("<text>\nCroup is a viral infection.")

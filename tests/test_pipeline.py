@@ -246,8 +246,8 @@ def test_a_changed_setting_runs_its_stage_and_stops_where_nothing_changed(
 
 
 def test_a_changed_output_runs_all_that_depends_on_it(copy: Path) -> None:
-    assert rebuild(copy, filter={"min_medical_terms": 8}) == list(STAGES[1:])
-    assert rebuild(copy, filter={"min_medical_terms": 8}) == []
+    assert rebuild(copy, filter={"min_medical_terms": 12}) == list(STAGES[1:])
+    assert rebuild(copy, filter={"min_medical_terms": 12}) == []
 
 
 def test_a_changed_input_file_runs_as_far_as_it_makes_a_difference(copy: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_changed_benchmark_runs_both_decontaminations(copy: Path) -> None:
 
 def test_a_setting_and_back_gives_the_first_bytes(copy: Path) -> None:
     before = contents(copy / "run")
-    rebuild(copy, filter={"min_medical_terms": 8})
+    rebuild(copy, filter={"min_medical_terms": 12})
     assert contents(copy / "run") != before
     rebuild(copy)
     assert contents(copy / "run") == before
@@ -287,9 +287,9 @@ def test_until_stops_there_and_the_next_run_goes_on(tmp_path: Path, finished: Pa
 
 
 def test_a_partial_run_leaves_no_ledger_of_other_rows(copy: Path) -> None:
-    run_build(plan_of(copy, filter={"min_medical_terms": 8}), copy / "run", until="filter")
+    run_build(plan_of(copy, filter={"min_medical_terms": 12}), copy / "run", until="filter")
     assert not (copy / "run" / "ledger.parquet").exists()
-    rebuild(copy, filter={"min_medical_terms": 8})
+    rebuild(copy, filter={"min_medical_terms": 12})
     assert (copy / "run" / "ledger.parquet").exists()
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 from rows import classified, reasons, run_shards
@@ -126,6 +127,7 @@ def plan_of(folder: Path, *settings: str) -> Plan:
     return Plan(load_config(folder / "finemed.yaml", settings), folder)
 
 
+NO_MINIMUM = "split.min_rows={sft: 0, sft_reasoning: 0, dpo: 0, ttt: 0}"
 WANTED = "quota={wanted: {cardiology: 3, neurology: 1, breast-surgery: 50}, surplus: 1.0}"
 
 
@@ -156,8 +158,6 @@ def test_coverage_of_a_run_says_wanted_there_drawn_and_got(finished: Path) -> No
 
 
 def distinct_passages(folder: Path) -> int:
-    import polars as pl
-
     rows = pl.read_parquet(stage_folder(folder / "run", "split") / "kept-*.parquet")
     return rows["passage_id"].n_unique()
 
@@ -189,9 +189,12 @@ def test_backfill_draws_only_what_is_held_and_short(tmp_path: Path) -> None:
 
 def test_backfill_makes_up_for_what_later_stages_lost(tmp_path: Path) -> None:
     """A judge's floor takes samples away after the draw: the next build draws others until enough are left."""
-    settings = ("quota={wanted: {internal-medicine: 20}, surplus: 1.0}", "rank.min_score=8.2")
     folder = tmp_path
     run = folder / "run"
+    build_release(plan_of(folder), run)
+    scores = pl.read_parquet(stage_folder(run, "rank") / "kept-*.parquet")["response_score"]
+    floor = scores.quantile(0.6, "nearest")
+    settings = ("quota={wanted: {internal-medicine: 20}, surplus: 1.0}", f"rank.min_score={floor}", NO_MINIMUM)
     build_release(plan_of(folder, *settings), run)
     first = node(read_coverage(run), "internal-medicine")
     assert 0 < first.missing < 20

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import types
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import jsonschema
 import polars as pl
@@ -26,6 +27,7 @@ from finemed.records import (
     Passage,
     PreferenceRow,
     Row,
+    Span,
     content_id,
     frame,
     frame_schema,
@@ -42,13 +44,16 @@ TURNS = [{"role": "user", "content": "What causes croup?"}, {"role": "assistant"
 
 def row_of(kind: type[Row], **values: Any) -> dict[str, Any]:
     """A row with some value in every column, and these ones."""
-    filled = {
-        name: get_args(kind.model_fields[name].annotation)[0]
-        if get_origin(kind.model_fields[name].annotation) is Literal
-        else ANY.get(dtype, TURNS)
-        for name, dtype in frame_schema(kind).items()
-    }
+    filled = {name: value_of(kind.model_fields[name].annotation, dtype) for name, dtype in frame_schema(kind).items()}
     return filled | values
+
+
+def value_of(annotation: Any, dtype: pl.DataType) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)[0]
+    return [{"start": 0, "end": 5}] if annotation == list[Span] else ANY.get(dtype, TURNS)
 
 
 # --- ids -------------------------------------------------------------------------------------------------------------

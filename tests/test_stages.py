@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 from rows import (
     FAILURES,
     Script,
@@ -21,7 +23,6 @@ from rows import (
     details,
     judged,
     judged_response,
-    passage,
     question,
     reasoned,
     reasons,
@@ -39,7 +40,6 @@ from finemed.config import (
     Columns,
     DecontaminateConfig,
     DedupConfig,
-    FilterConfig,
     GenerateConfig,
     IngestConfig,
     JudgeAnswersConfig,
@@ -53,12 +53,15 @@ from finemed.config import (
 )
 from finemed.errors import InputError, PoolError
 from finemed.llm.base import Completion, Request
+from finemed.llm.rules import Rules
+from finemed.llm.structured import format_sections
 from finemed.records import (
+    DIFFICULTIES,
+    TASK_TYPES,
     ClassifiedPassage,
     Instruction,
     JudgedInstruction,
     JudgedResponse,
-    Passage,
     ReasonedInstruction,
     Response,
     RoutedInstruction,
@@ -71,8 +74,7 @@ from finemed.stages.classify import ClassifyStage
 from finemed.stages.components import Question, components
 from finemed.stages.decontaminate import COMMON_STEMS, BenchmarkIndex, DecontaminateStage
 from finemed.stages.dedup import DedupResult, DedupStage, Sketch, dedup
-from finemed.stages.filter import RULES, FilterStage
-from finemed.stages.generate import GenerateStage
+from finemed.stages.generate import GenerateStage, offered_types, target_difficulty
 from finemed.stages.ingest import IngestStage
 from finemed.stages.judge import JudgeStage
 from finemed.stages.judge_answers import JudgeAnswersStage
@@ -179,117 +181,6 @@ def test_licence_attribution_and_url_of_the_row_win_over_those_of_the_source(tmp
 def test_an_unknown_licence_stays_null(tmp_path: Path) -> None:
     (row,) = ingest(tmp_path, {"text": "Croup barks."}).kept.to_dicts()
     assert (row["license"], row["attribution"], row["url"], row["language"]) == (None, None, None, None)
-
-
-# --- filter ----------------------------------------------------------------------------------------------------------
-
-OPEN: dict[str, Any] = {
-    "min_words": 0,
-    "max_words": 9999,
-    "languages": [],
-    "min_letter_share": 0,
-    "max_repeated_share": 1,
-    "max_spam_cues": 99,
-    "max_boilerplate_share": 1,
-    "min_medical_density": 0,
-    "min_medical_terms": 0,
-}
-TEN = "amber basil cedar daisy elder fir grass hazel iris jute"
-
-
-def filtered(text: str, language: str | None = "en", **settings: Any) -> Outcome:
-    config = FilterConfig(**(OPEN | settings))
-    return run_stage(FilterStage(config), Passage, [passage(text=text, language=language)])
-
-
-@pytest.mark.parametrize(
-    ("reason", "settings", "kept", "dropped", "detail"),
-    [
-        ("too_short", {"min_words": 10}, TEN, TEN[:-5], "9 words, minimum 10"),
-        ("too_long", {"max_words": 10}, TEN, TEN + " kale", "11 words, maximum 10"),
-        (
-            "few_letters",
-            {"min_letter_share": 0.6},
-            "abcdef 1234",
-            "abcde 12345",
-            "0.50 of the characters are letters, minimum 0.6",
-        ),
-        (
-            "repetition",
-            {"max_repeated_share": 0.4},
-            f"{TEN} {TEN}",  # 6 of 16 sequences of five words are repeated
-            f"{TEN} {TEN} amber",  # 7 of 17
-            "0.41 of the 5-word sequences repeat, maximum 0.4",
-        ),
-        (
-            "spam",
-            {"max_spam_cues": 2},
-            "Buy now or click here for relief.",
-            "Buy now or click here for a miracle.",
-            "3 advertising phrases, maximum 2",
-        ),
-        (
-            "boilerplate",
-            {"max_boilerplate_share": 0.5},
-            "Croup barks. Accept all cookies.",
-            "Croup barks. Accept all cookies. Sign in.",
-            "0.67 of the sentences, maximum 0.5",
-        ),
-        (
-            "not_medical",
-            {"min_medical_density": 10},
-            "the fever " + TEN[:-11],
-            "then the fever " + TEN[:-5],
-            "8.3 medical terms per 100 words, 1 different",
-        ),
-        (
-            "not_medical",
-            {"min_medical_terms": 2},
-            "fever and cough",
-            "fever and fever",
-            "66.7 medical terms per 100 words, 1 different",
-        ),
-    ],
-)
-def test_a_filter_rule_drops_just_beyond_its_threshold(
-    reason: str, settings: dict[str, Any], kept: str, dropped: str, detail: str
-) -> None:
-    assert filtered(kept, **settings).kept.height == 1
-    outcome = filtered(dropped, **settings)
-    assert (reasons(outcome), details(outcome)) == ({"p1": reason}, {"p1": detail})
-
-
-def test_languages_are_those_stated_or_else_identified() -> None:
-    english = "The fever is a response of the body to an infection and it may be treated."
-    spanish = "La fiebre es una respuesta del cuerpo a una infección y no se trata por lo general."
-    assert filtered(english, None, languages=["en"]).kept["language"].item() == "en"
-    assert filtered(english, "fr", languages=["fr"]).kept["language"].item() == "fr"
-    assert details(filtered(spanish, None, languages=["en", "fr"])) == {"p1": "es, kept are en, fr"}
-    assert reasons(filtered(english, "fr", languages=["en"])) == {"p1": "language"}
-    assert filtered(spanish, None, languages=[]).kept["language"].item() == "es"
-
-
-def test_the_medical_gate_judges_english_only() -> None:
-    assert filtered(TEN, "de", min_medical_terms=1).kept.height == 1
-    assert reasons(filtered(TEN, "en", min_medical_terms=1)) == {"p1": "not_medical"}
-
-
-def test_the_first_rule_that_fails_names_the_drop() -> None:
-    fails_all = f"Buy now 7 cookies. {TEN} {TEN}"
-    strict: dict[str, dict[str, Any]] = {
-        "too_short": {"min_words": 1000},
-        "too_long": {"max_words": 1},
-        "few_letters": {"min_letter_share": 1},
-        "repetition": {"max_repeated_share": 0},
-        "spam": {"max_spam_cues": 0},
-        "boilerplate": {"max_boilerplate_share": 0},
-        "language": {"languages": ["de"]},
-        "not_medical": {"min_medical_terms": 1},
-    }
-    assert tuple(strict) == RULES
-    for position, rule in enumerate(RULES):
-        settings = {key: value for name in RULES[position:] for key, value in strict[name].items()}
-        assert reasons(filtered(fails_all, **settings)) == {"p1": rule}
 
 
 # --- dedup -----------------------------------------------------------------------------------------------------------
@@ -473,8 +364,9 @@ def test_the_prompt_offers_every_label_of_the_tree() -> None:
 # --- generate --------------------------------------------------------------------------------------------------------
 
 
-def generate(script: Script) -> Outcome:
-    return run_stage(GenerateStage(GenerateConfig(max_reasks=1), Scripted(script)), ClassifiedPassage, [classified()])
+def generate(script: Script, *rows: dict[str, Any], **settings: Any) -> Outcome:
+    config = GenerateConfig.model_validate({"max_reasks": 1, **settings})
+    return run_stage(GenerateStage(config, Scripted(script)), ClassifiedPassage, list(rows) or [classified()])
 
 
 def two(first: str, second: str, task1: str = "mechanism", task2: str = "treatment") -> Script:
@@ -489,17 +381,45 @@ def test_two_questions_become_two_rows_with_their_ancestors() -> None:
     ]
     assert rows["instruction_id"].n_unique() == 2
     assert rows.select(list(classified())).rows() == [tuple(classified().values())] * 2
-    assert rows.select("instruction_model", "instruction_prompt").unique().rows() == [("scripted", "generate@1")]
+    assert rows.select("instruction_model", "instruction_prompt").unique().rows() == [("scripted", "generate@2")]
+    assert set(rows["target_difficulty"]) == {target_difficulty("p1", GenerateConfig().difficulty)}
 
 
-def test_the_same_question_twice_is_one_row() -> None:
-    rows = generate(two("Why does croup bark?", " Why does croup bark? ")).kept
-    assert rows.select("instruction", "task_type").rows() == [("Why does croup bark?", "mechanism")]
+@pytest.mark.parametrize(
+    ("script", "detail"),
+    [
+        (two("Why does croup bark?", " why does CROUP bark ?"), "`question2` repeats `question1` (asked 2 times)"),
+        (
+            two("Why?", "How?", "Next step", "next_step "),
+            "`task_type1` and `task_type2` are both 'next_step' (asked 2 times)",
+        ),
+        (two("Why?", "How?", "poetry", "poetry"), "`task_type1` and `task_type2` are both 'poetry' (asked 2 times)"),
+        (two("Why?", "  "), "`question2`: String should have at least 1 character (asked 2 times)"),
+    ],
+)
+def test_asking_the_same_thing_twice_is_asked_for_again_then_dropped(script: Script, detail: str) -> None:
+    outcome = generate(script)
+    assert reasons(outcome) == {"p1": "generate_unparsable"}
+    assert details(outcome) == {"p1": detail}
 
 
-def test_an_unknown_task_type_is_other() -> None:
-    rows = generate(two("Why?", "How?", "poetry", "treatment")).kept
-    assert rows["task_type"].to_list() == ["other", "treatment"]
+def test_a_second_try_that_asks_two_things_counts() -> None:
+    tries = iter([two("Why?", "Why?"), two("Why?", "How?")])
+    assert generate(lambda request: str(next(tries)(request))).kept["instruction"].to_list() == ["Why?", "How?"]
+
+
+def test_a_question_that_points_at_the_text_is_left_to_the_judge() -> None:
+    assert generate(two("What does the passage say?", "How is croup treated?")).kept.height == 2
+
+
+def test_task_types_are_named_as_the_rows_name_them() -> None:
+    kept = generate(two("Why?", "How?", " Differential diagnosis", "poetry")).kept
+    assert kept["task_type"].to_list() == ["differential_diagnosis", "other"]
+
+
+def test_a_known_type_that_was_not_offered_keeps_its_name() -> None:
+    kept = generate(two("Why?", "How?", "prevention", "treatment"), task_types=["treatment", "mechanism"]).kept
+    assert kept["task_type"].to_list() == ["prevention", "treatment"]
 
 
 def test_question_ids_depend_on_passage_and_question_alone() -> None:
@@ -507,7 +427,7 @@ def test_question_ids_depend_on_passage_and_question_alone() -> None:
     rows = [classified(passage_id="p1"), classified(passage_id="p2")]
     kept = run_stage(stage, ClassifiedPassage, rows).kept
     assert kept["instruction_id"].n_unique() == 4
-    swapped = generate(two("How?", "Why?", "poetry", "poetry")).kept
+    swapped = generate(two("How?", "Why?", "poetry", "prose")).kept
     ours = set(kept.filter(pl.col("passage_id") == "p1")["instruction_id"])
     assert set(swapped["instruction_id"]) == ours
 
@@ -517,8 +437,116 @@ def test_a_passage_without_questions_is_dropped_under_its_state(state: str) -> N
     assert reasons(generate(FAILURES[state])) == {"p1": f"generate_{state}"}
 
 
-def test_an_empty_question_is_unparsable() -> None:
-    assert reasons(generate(two("Why?", "  "))) == {"p1": "generate_unparsable"}
+def test_the_prompt_states_department_difficulty_language_and_each_offered_type() -> None:
+    backend = Scripted(two("Why?", "How?"))
+    config = GenerateConfig(task_types=["treatment", "prevention"], difficulty={"advanced": 1})
+    row = classified(language="es", department="Surgery", subdepartment="none")
+    run_stage(GenerateStage(config, backend), ClassifiedPassage, [row])
+    told = backend.asked[0].messages()[1]["content"]
+    first, second = offered_types("p1", ["treatment", "prevention"])
+    assert told.index(f"  - {first}: ") < told.index(f"  - {second}: ")
+    assert "mechanism" not in told
+    assert "Both are advanced: findings have to be weighed" in told
+    assert "belongs to: Surgery. Ask" in told
+    assert "in the language of the text (es)" in told
+
+
+@pytest.mark.parametrize("language", [None, "und"])
+def test_an_unknown_language_and_department_are_not_named(language: str | None) -> None:
+    backend = Scripted(two("Why?", "How?"))
+    row = classified(language=language, department="none", subdepartment="none")
+    run_stage(GenerateStage(GenerateConfig(), backend), ClassifiedPassage, [row])
+    told = backend.asked[0].messages()[1]["content"]
+    assert "in the language of the text. Vary" in told
+    assert "belongs to" not in told
+
+
+def test_every_task_type_and_level_is_explained_in_the_prompt() -> None:
+    for level in DIFFICULTIES:
+        backend = Scripted(two("Why?", "How?"))
+        run_stage(GenerateStage(GenerateConfig(difficulty={level: 1}), backend), ClassifiedPassage, [classified()])
+        told = backend.asked[0].messages()[1]["content"]
+        assert re.search(rf"Both are {level}: \w+", told)
+        assert set(re.findall(r"^  - (\w+): \w+", told, re.MULTILINE)) == set(TASK_TYPES)
+
+
+def test_types_are_offered_in_every_order_equally_often_and_levels_by_their_weight() -> None:
+    ids = [f"p{number}" for number in range(4000)]
+    for place in (0, 1, 9):
+        counts = Counter(offered_types(row_id, TASK_TYPES)[place] for row_id in ids)
+        assert set(counts) == set(TASK_TYPES)
+        assert max(counts.values()) < 1.2 * 400
+        assert min(counts.values()) > 0.8 * 400
+    levels = Counter(target_difficulty(row_id, {"basic": 1, "advanced": 3}) for row_id in ids)
+    assert set(levels) == {"basic", "advanced"}
+    assert 900 < levels["basic"] < 1100
+    assert offered_types("p1", TASK_TYPES) == offered_types("p1", TASK_TYPES[::-1])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"task_types": ["treatment"]},
+        {"task_types": ["treatment", "treatment"]},
+        {"task_types": ["treatment", "poetry"]},
+        {"difficulty": {}},
+        {"difficulty": {"basic": 0}},
+        {"difficulty": {"basic": -1}},
+        {"difficulty": {"heavy": 1}},
+        {"difficulty": {"basic": float("inf")}},
+    ],
+)
+def test_settings_that_leave_nothing_to_ask_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        GenerateConfig.model_validate(settings)
+
+
+def test_a_given_question_is_taken_as_it_is_without_a_call() -> None:
+    def script(request: Request) -> str:
+        raise AssertionError("no call is needed")
+
+    row = classified(given_instruction="How is croup treated?", given_response="With dexamethasone.")
+    kept = generate(script, row).kept
+    columns = ("instruction", "task_type", "target_difficulty", "instruction_model", "instruction_prompt")
+    assert kept.select(columns).rows() == [("How is croup treated?", "treatment", None, "given", "given")]
+    assert kept.select(list(row)).rows() == [tuple(row.values())]
+
+
+@pytest.mark.parametrize(
+    ("question", "task"),
+    [
+        ("Which symptoms does a child with croup show?", "presentation"),
+        ("How can measles be prevented?", "prevention"),
+        ("如何治疗肺炎？", "other"),
+        ("Tell me about croup.", "other"),
+    ],
+)
+def test_the_task_of_a_given_question_is_guessed_from_its_words(question: str, task: str) -> None:
+    rows = [classified(given_instruction=question), classified(passage_id="p2")]
+    kept = generate(two("Why?", "How?"), *rows).kept
+    assert kept.filter(pl.col("passage_id") == "p1")["task_type"].to_list() == [task]
+    assert kept.height == 3
+
+
+def test_an_answer_cut_from_the_passage_carries_its_offsets() -> None:
+    backend = Rules(load_taxonomy(None))
+    text = (
+        "Croup is a viral infection of the larynx in children. A barking cough and stridor are its typical symptoms. "
+        "Croup is treated with a single dose of dexamethasone. Most children with croup recover within a few days."
+    )
+    asked = {"text": text, "instruction": "How is croup treated with dexamethasone?", "route": "complex"}
+    long = run_stage(ReasonStage(ReasonConfig(), backend), RoutedInstruction, [routed(**asked)]).kept
+    rows = run_stage(RespondStage(RespondConfig(), backend), ReasonedInstruction, long.to_dicts()).kept
+    ordinary = rows.filter(pl.col("kind") == "ordinary")
+    assert ordinary.height == 2
+    for answer, spans in ordinary.select("response", "answer_spans").iter_rows():
+        assert answer == " ".join(text[span["start"] : span["end"]] for span in spans)
+    (answer, spans) = rows.filter(pl.col("kind") == "reasoning").select("response", "answer_spans").row(0)
+    turn = next(at for at in range(1, len(spans)) if spans[at]["start"] <= spans[at - 1]["start"])
+    parts = [" ".join(text[span["start"] : span["end"]] for span in part) for part in (spans[:turn], spans[turn:])]
+    assert answer == format_sections(*parts)
+    written = run_stage(RespondStage(RespondConfig(), Scripted(lambda _: "Rest.")), ReasonedInstruction, [reasoned()])
+    assert written.kept["answer_spans"].to_list() == [None, None]
 
 
 # --- judge -----------------------------------------------------------------------------------------------------------
@@ -546,7 +574,7 @@ def test_a_judgement_is_written_as_published() -> None:
         "mentions_details": True,
         "rationale": "Fine.",
         "judge_model": "scripted",
-        "judge_prompt": "judge@1",
+        "judge_prompt": "judge@2",
     }
 
 
@@ -838,7 +866,7 @@ def think(script: Script, **row: Any) -> tuple[Outcome, Scripted]:
 def test_a_long_answer_is_stored_in_one_form(text: str) -> None:
     outcome, _ = think(lambda request: text, route="complex")
     written = outcome.kept.select("reasoning", "reasoning_model", "reasoning_prompt", "reasoning_extractive").row(0)
-    assert written == ("**Thought**\nA bark.\n\n**Summarization**\nCroup.", "scripted", "reason@1", False)
+    assert written == ("**Thought**\nA bark.\n\n**Summarization**\nCroup.", "scripted", "reason@2", False)
 
 
 @pytest.mark.parametrize(
@@ -951,8 +979,8 @@ def test_a_long_answer_becomes_a_row_of_its_own_with_its_own_origin() -> None:
     )
     assert answers(outcome)[2] == ("reasoning", "reasoning", "Long.", "thinker")
     assert outcome.kept.select("response_prompt", "extractive").rows() == [
-        ("respond@1", False),
-        ("respond@1", False),
+        ("respond@2", False),
+        ("respond@2", False),
         ("reason@1", True),
     ]
 

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from finemed.config import Columns, SourceConfig
 from finemed.errors import InputError, StoreError
 from finemed.records import Message, Row, frame, frame_schema
+from finemed.store import streams
 from finemed.store.atomic import (
     file_hash,
     locked,
@@ -26,8 +32,9 @@ from finemed.store.atomic import (
     write_with,
 )
 from finemed.store.columns import check_columns
-from finemed.store.formats import InputFile
+from finemed.store.formats import InputFile, compression_of, format_of
 from finemed.store.journal import Journal
+from finemed.store.raw import raw_records
 from finemed.store.readers import RAW_SCHEMA, find_files, read_records, record_batches
 from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_parquet, write_parquet
 
@@ -413,6 +420,9 @@ def test_every_format_maps_every_column(tmp_path: Path, ending: str) -> None:
         "language": "en",
         "license": "CC0",
         "attribution": "Ann",
+        "given_instruction": None,
+        "given_response": None,
+        "given_chosen": None,
     }
 
 
@@ -517,10 +527,16 @@ def test_parquet_with_a_broken_footer_is_one_fault(tmp_path: Path) -> None:
 def test_a_file_that_vanished_is_a_fault_without_its_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("x")
     (file,) = find_files(source(name), tmp_path)
-    file.path.unlink()
+    (tmp_path / name).unlink()
     (record,) = read_records(file)
     assert record["fault"].startswith("unreadable_file: ")
-    assert name in record["fault"]
+    assert file.facts() == {
+        "source": "demo",
+        "file": name,
+        "bytes": None,
+        "sha256": None,
+        "unreadable": "No such file or directory",
+    }
     assert str(tmp_path) not in record["fault"]
 
 
@@ -565,6 +581,292 @@ def test_every_record_fits_the_schema_even_the_broken_ones(tmp_path: Path) -> No
     assert rows["title"].to_list() == ["5", None]
 
 
+# --- bytes, lines and pieces -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file's bytes in memory."""
+
+    data: bytes
+
+    def open(self) -> BinaryIO:
+        return io.BytesIO(self.data)
+
+    def facts(self) -> dict[str, Any]:
+        return {"bytes": len(self.data), "sha256": None}
+
+
+def raw(data: bytes, name: str, chunk: int = 1 << 18, **settings: Any) -> list[tuple[Any, ...]]:
+    """What a reader makes of bytes that come in pieces of `chunk`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "CHUNK", chunk)
+        file = InputFile(source(name, **settings), Held(data), name, format_of(name) or "unknown")
+        return list(raw_records(file))
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
+CHUNKS = st.integers(1, 40)
+
+
+@given(st.binary(max_size=200).map(lambda data: data.replace(b"\0", b"\n").replace(b"\1", b"\r")), CHUNKS)
+def test_lines_are_the_same_in_pieces_of_any_size(data: bytes, chunk: int) -> None:
+    data = b"x" + data  # no mark of another format
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streams, "CHUNK", chunk)
+        file = InputFile(source("a.jsonl"), Held(data), "a.jsonl", "jsonl")
+        assert [line.data for line in streams.lines(file)] == data.splitlines(keepends=True)
+
+
+@given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8), CHUNKS, st.sampled_from(["\n", "\r\n", "\r"]))
+def test_what_a_csv_writer_wrote_comes_back(rows: list[tuple[str, str]], chunk: int, end: str) -> None:
+    written = io.StringIO()
+    quoting = csv.QUOTE_MINIMAL if end == "\r\n" else csv.QUOTE_ALL  # the writer quotes the line end that it uses
+    csv.writer(written, lineterminator=end, quoting=quoting).writerows([("text", "title"), *rows])
+    found = raw(written.getvalue().encode(), "a.csv", chunk)
+    assert [(values["text"], values["title"], fault) for _, _, values, fault in found] == [(*row, None) for row in rows]
+
+
+@given(st.integers(2, 30), st.data(), CHUNKS)
+def test_a_quote_that_nobody_closes_costs_one_row(count: int, draw: st.DataObject, chunk: int) -> None:
+    at = draw.draw(st.integers(0, count - 1))
+    quoted = draw.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    rows = [f'"Row, {n}",t\n' if quote else f"Row {n},t\n" for n, quote in enumerate(quoted)]
+    rows[at] = f'"Row {at},t\n'
+    found = raw(("text,title\n" + "".join(rows)).encode(), "a.csv", chunk)
+    assert [number for number, _, _, _ in found] == list(range(1, count + 1))
+    assert [number - 1 for number, _, _, fault in found if fault] == [at]
+    assert found[at][1] == at + 2
+    assert found[at][3].startswith("broken_quotes: ")
+
+
+ELEMENTS = st.lists(
+    st.dictionaries(WORDS, st.recursive(WORDS | st.integers() | st.none(), st.lists, max_leaves=5), max_size=4),
+    max_size=6,
+)
+
+
+@given(ELEMENTS, st.sampled_from([None, 0, 2]), CHUNKS, st.booleans())
+def test_an_array_is_the_same_in_pieces_of_any_size(elements: Any, indent: int | None, chunk: int, plain: bool) -> None:
+    data = json.dumps(elements, indent=indent, ensure_ascii=plain).encode()
+    found = raw(data, "a.json", chunk)
+    if not elements:
+        assert [fault for _, _, _, fault in found] == ["empty_file: it holds no record"]
+    else:
+        assert found == [
+            (n, line, values, None) for n, (values, (_, line, _, _)) in enumerate(zip(elements, found, strict=True), 1)
+        ]
+        lines = [line for _, line, _, _ in found]
+        assert lines == sorted(lines)
+    assert [
+        values
+        for _, _, values, fault in raw(b"\n".join(json.dumps(e).encode() for e in elements), "a.jsonl")
+        if not fault
+    ] == elements
+
+
+def test_an_unclosed_quote_in_a_large_file_is_given_up_within_bounds() -> None:
+    rows = b"".join(b"Croup barks at night and is better in cold air %d,x\n" % n for n in range(350_000))
+    found = raw(b'text,title\n"Asthma,x\n' + rows, "a.csv")
+    assert len(found) == 350_001
+    assert [number for number, _, _, fault in found if fault] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.JSONL", ("jsonl", None)),
+        ("a.b.jsonl.gz", ("jsonl", "gzip")),
+        ("a.csv.ZST", ("csv", "zstd")),
+        ("a.json", ("json", None)),
+        ("a.md.gz", ("text", "gzip")),
+        ("a.parquet.gz", (None, "gzip")),
+        ("a.gz", (None, "gzip")),
+        ("jsonl", (None, None)),
+        ("v1.2/part", (None, None)),
+    ],
+)
+def test_formats_go_by_endings(name: str, expected: tuple[str | None, str | None]) -> None:
+    assert (format_of(name), compression_of(name)) == expected
+
+
+# --- where -----------------------------------------------------------------------------------------------------------
+
+TABLE = {
+    "text": ["Croup.", "Offside.", "Asma.", "Gout.", "Rickets."],
+    "domain": ["medical", "sports", "medical", "medical", None],
+    "language": ["en", "en", "es", "en", "en"],
+    "year": [2019, 2020, 2020, 2020, 2020],
+    "open": [True, True, True, False, True],
+}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.parquet", "a.json"])
+@pytest.mark.parametrize(
+    ("where", "numbers"),
+    [
+        ({"domain": ["medical"]}, [1, 3, 4]),
+        ({"domain": ["medical"], "language": ["en"]}, [1, 4]),
+        ({"year": [2020], "open": [True]}, [2, 3, 5]),
+        ({"year": ["2019"]}, [1]),
+        ({"domain": ["sports", "medical"], "language": ["es", "fr"]}, [3]),
+    ],
+)
+def test_where_keeps_the_records_that_hold_a_value_and_their_numbers(
+    tmp_path: Path, name: str, where: dict[str, Any], numbers: list[int]
+) -> None:
+    table = pl.DataFrame(TABLE)
+    if name.endswith("parquet"):
+        table.write_parquet(tmp_path / name, row_group_size=2)
+    elif name.endswith("json"):
+        (tmp_path / name).write_text(json.dumps(table.to_dicts()))
+    else:
+        {"a.jsonl": table.write_ndjson, "a.csv": table.write_csv}[name](tmp_path / name)
+    found = read(tmp_path, name, where=where)
+    assert [record["record_id"] for record in found] == [f"demo/{name}:{number}" for number in numbers]
+    assert [record["text"] for record in found] == [TABLE["text"][number - 1] for number in numbers]
+    limited = batches(find_files(source(name, where=where, limit=1), tmp_path))
+    assert [row["record_id"] for row in limited] == [f"demo/{name}:{numbers[0]}"]
+
+
+def test_where_looks_into_lists_and_keeps_what_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "Croup.", "tags": ["lung", "child"]}\nbroken\n{"text": "Gout.", "tags": ["joint"]}\n{"text": "A."}\n'
+    )
+    found = read(tmp_path, "a.jsonl", where={"tags": ["child"]})
+    assert [(record["record_id"], record["fault"] is None) for record in found] == [
+        ("demo/a.jsonl:1", True),
+        ("demo/a.jsonl:2", False),
+    ]
+
+
+def test_a_column_of_where_that_no_file_has_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "Croup.", "domain": "medical"}\n')
+    (tmp_path / "b.txt").write_text("Croup.")
+    wrong = source(".", where={"domian": ["medical"]})
+    with pytest.raises(InputError, match=r"no column `domian` \(where\) in a\.jsonl; it has domain, text"):
+        check_columns(wrong, find_files(wrong, tmp_path))
+    texts = source("b.txt", where={"domain": ["medical"]})
+    with pytest.raises(InputError, match=r"`domain` \(where\) in b\.txt; it has text files, which have no columns"):
+        check_columns(texts, find_files(texts, tmp_path))
+
+
+def test_where_without_any_record_is_refused_with_the_values_there_are(tmp_path: Path) -> None:
+    pl.DataFrame(TABLE).write_parquet(tmp_path / "a.parquet")
+    files = find_files(source("a.parquet", where={"domain": ["Medical"]}), tmp_path)
+    with pytest.raises(InputError, match=r"no record has `domain` of Medical; .* `domain`: medical, sports, None"):
+        list(record_batches(files, 10))
+
+
+# --- questions with answers ------------------------------------------------------------------------------------------
+
+ASKED = "How is croup recognised?"
+EXCHANGES = {
+    "alpaca.json": [{"instruction": "Answer briefly.", "input": ASKED, "output": "By its cough."}],
+    "sharegpt.jsonl": [
+        {"id": "7", "conversations": [{"from": "human", "value": ASKED}, {"from": "gpt", "value": "By its cough."}]}
+    ],
+    "messages.parquet": [
+        {"messages": [{"role": "user", "content": ASKED}, {"role": "assistant", "content": "By its cough."}], "n": 1}
+    ],
+    "question_answer.csv": [{"question": ASKED, "answer": "By its cough."}],
+    "preference.jsonl": [{"prompt": ASKED, "chosen": "By its cough.", "rejected": "It cannot be."}],
+    "question_alone.jsonl": [{"question": ASKED, "topic": "croup"}],
+}
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    if path.suffix == ".json":
+        path.write_text(json.dumps(rows, indent=1))
+    else:
+        table = pl.DataFrame(rows)
+        {".jsonl": table.write_ndjson, ".csv": table.write_csv, ".parquet": table.write_parquet}[path.suffix](path)
+
+
+@pytest.mark.parametrize("name", EXCHANGES)
+def test_questions_with_answers_are_recognised_and_mapped(tmp_path: Path, name: str) -> None:
+    write_rows(tmp_path / name, EXCHANGES[name])
+    files = find_files(source(name, license="CC0-1.0"), tmp_path)
+    check_columns(files[0].source, files)
+    (row,) = batches(files)
+    question = f"Answer briefly.\n\n{ASKED}" if name == "alpaca.json" else ASKED
+    given = {
+        "preference.jsonl": ("It cannot be.", "By its cough."),
+        "question_alone.jsonl": (None, None),
+    }.get(name, ("By its cough.", None))
+    assert (row["fault"], row["license"]) == (None, "CC0-1.0")
+    assert (row["given_instruction"], row["given_response"], row["given_chosen"]) == (question, *given)
+    assert row["text"] == "\n\n".join(text for text in (question, *given) if text)
+    assert row["document_id"].startswith("d")
+
+
+def test_a_question_with_another_answer_is_another_document(tmp_path: Path) -> None:
+    rows = [
+        {"question": ASKED, "answer": answer, "id": "1"} for answer in ("By its cough.", "By stridor.", "By its cough.")
+    ]
+    write_rows(tmp_path / "a.jsonl", rows)
+    found = batches(find_files(source("a.jsonl", columns=Columns(id="id")), tmp_path))
+    assert [(row["fault"] or "").partition(":")[0] for row in found] == ["", "", "repeated_record"]
+    assert len({row["document_id"] for row in found}) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"layout": "documents", "columns": Columns(text="answer")}, "By its cough."),
+        ({"columns": Columns(text="answer")}, "By its cough."),
+        ({"layout": "question_answer"}, f"{ASKED}\n\nBy its cough."),
+        ({}, f"{ASKED}\n\nBy its cough."),
+    ],
+)
+def test_settings_decide_what_records_are(tmp_path: Path, settings: dict[str, Any], text: str) -> None:
+    write_rows(tmp_path / "a.jsonl", EXCHANGES["question_answer.csv"])
+    (row,) = batches(find_files(source("a.jsonl", **settings), tmp_path))
+    assert (row["text"], row["fault"]) == (text, None)
+    assert (row["given_instruction"] is None) == ("columns" in settings)
+
+
+def test_the_layout_is_that_of_the_first_file_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("broken\n")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1")
+    write_rows(tmp_path / "c.jsonl", EXCHANGES["preference.jsonl"])
+    (tmp_path / "d.jsonl").write_text('{"text": "A document among pairs."}\n')
+    files = find_files(source("."), tmp_path)
+    assert {file.layout for file in files} == {"preference"}
+    assert [(row["fault"] or "").partition(":")[0] for row in batches(files)] == [
+        "not_json",
+        "unreadable_file",
+        "",
+        "missing_column",
+    ]
+
+
+def test_an_unusable_exchange_is_a_fault_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("question,answer\nWhat is croup?,A cough.\n ,Nothing was asked.\n")
+    first, second = batches(find_files(source("a.csv"), tmp_path))
+    assert first["fault"] is None
+    assert second["fault"] == "empty_question: `question` holds nothing (line 3)"
+    assert (second["text"], second["given_instruction"], second["document_id"]) == (None, None, None)
+
+
+def test_several_turns_are_dropped_or_cut_to_the_first_exchange(tmp_path: Path) -> None:
+    turns = [("human", ASKED), ("gpt", "By its cough."), ("human", "And then?"), ("gpt", "Steam.")]
+    row = {"conversations": [{"from": role, "value": text} for role, text in turns]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(row))
+    (dropped,) = batches(find_files(source("a.jsonl"), tmp_path))
+    assert dropped["fault"].startswith("multi_turn: ")
+    (first,) = batches(find_files(source("a.jsonl", multi_turn="first"), tmp_path))
+    assert (first["given_instruction"], first["given_response"]) == (ASKED, "By its cough.")
+
+
+def test_values_that_are_no_text_become_one_or_a_fault(tmp_path: Path) -> None:
+    values = ['["Ann", "Bo"]', "NaN", "2.5", "true", '{"a": 1}', "[[1]]", "null"]
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "Croup {n}.", "by": {v}}}\n' for n, v in enumerate(values)))
+    found = read(tmp_path, "a.jsonl", columns=Columns(attribution="by"))
+    assert [record["attribution"] for record in found] == ["Ann; Bo", None, "2.5", "True", None, None, None]
+    assert [(record["fault"] or "").partition(":")[0] for record in found] == [""] * 4 + ["not_a_value"] * 2 + [""]
+
+
 # --- finding files ---------------------------------------------------------------------------------------------------
 
 
@@ -577,7 +879,7 @@ def corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("corpus", ["a.jsonl", "b/1.csv", "b/2.jsonl", "b/c.jsonl/part.jsonl"]),
+        ("corpus", ["a.jsonl", "b/1.csv", "b/2.jsonl", "b/c.jsonl/part.jsonl", "b/notes.pdf"]),
         ("corpus/a.jsonl", ["a.jsonl"]),
         ("corpus/*.jsonl", ["a.jsonl"]),
         ("corpus/**/*.jsonl", ["a.jsonl", "b/2.jsonl", "b/c.jsonl/part.jsonl"]),
@@ -647,7 +949,7 @@ def test_a_mapped_column_that_no_file_has_is_refused_with_what_there_is(tmp_path
     rows = pl.DataFrame({"text": ["Croup barks."], "licence": ["CC0-1.0"]})
     {"a.jsonl": rows.write_ndjson, "a.csv": rows.write_csv, "a.parquet": rows.write_parquet}[name](tmp_path / name)
     wrong = SourceConfig(name="demo", path=name, columns=Columns(license="license"))
-    with pytest.raises(InputError, match=rf"no column `license` \(license\) in {name}; it has licence, text"):
+    with pytest.raises(InputError, match=rf"no column `license` \(columns\.license\) in {name}; it has licence, text"):
         check_columns(wrong, find_files(wrong, tmp_path))
     right = SourceConfig(name="demo", path=name, columns=Columns(license="licence"))
     check_columns(right, find_files(right, tmp_path))

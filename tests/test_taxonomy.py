@@ -93,7 +93,7 @@ def test_shipped_tree_has_cues_enough_in_every_sub_department() -> None:
 def test_no_cue_is_written_twice_in_one_node() -> None:
     loaded = sum(len(node.cues) for node in load_taxonomy().nodes())
     text = (Path(__file__).parents[1] / "schemas" / "taxonomy.yaml").read_text("utf-8")
-    assert len(re.findall(r"[a-z0-9]: [123][,}]", text)) == loaded
+    assert len(re.findall(r'[a-z0-9*"]: [123][,}]', text)) == loaded
 
 
 def test_nodes_come_in_tree_order(tmp_path: Path) -> None:
@@ -105,6 +105,19 @@ def test_nodes_come_in_tree_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["eye", "Eye", "EYE"])
 def test_department_by_id_or_label(tmp_path: Path, name: str) -> None:
     assert load_taxonomy(write(tmp_path, SMALL)).department(name).label == "Eye"
+
+
+def test_stems_ignored_terms_and_the_department_that_gathers(tmp_path: Path) -> None:
+    text = SMALL.replace("{ear: 3}", '{ear: 3, otol*: 2, "*cusis": 3}\n    gathers: true')
+    tree = load_taxonomy(write(tmp_path, text.replace("name: small\n", "name: small\nignored: [eye bank]\n")))
+    assert tree.ignored == ("eye bank",)
+    assert tree.departments[1].cues == {"ear": 3, "otol*": 2, "*cusis": 3}
+    assert [department.gathers for department in tree.departments] == [False, True]
+    assert tree.content_hash() != load_taxonomy(write(tmp_path, text)).content_hash()
+
+
+def test_the_shipped_tree_gathers_at_pediatrics_alone() -> None:
+    assert [department.id for department in load_taxonomy().departments if department.gathers] == ["pediatrics"]
 
 
 def test_a_sub_department_or_none_is_no_department(tmp_path: Path) -> None:
@@ -168,6 +181,37 @@ def test_models_are_frozen_and_closed() -> None:
         ("{ear: 3}", "{ear: 3}\n    children: []", "`departments[1].children` is empty; give at least one entry"),
         ("{ear: 3}", "{ear: 3}\n    children: [drum]", "`departments[1].children[0]` is a text instead of a mapping; "),
         ("{ear: 3}", "{ear: 3}\n    colour: red", "`departments[1].colour` is no known key; use id, label, descrip"),
+        (
+            "{ear: 3}",
+            "{ear ca*: 3}",
+            "`departments[1].cues` has the term 'ear ca*'; write one to three lower-case words",
+        ),
+        (
+            "{ear: 3}",
+            "{ea*: 3}",
+            "`departments[1].cues` has the term 'ea*'; write one to three lower-case words with si",
+        ),
+        (
+            "{ear: 3}",
+            '{"*ear*": 3}',
+            "`departments[1].cues` has the term '*ear*'; write one to three lower-case words ",
+        ),
+        (
+            "{ear: 3}",
+            "{ear: 3}\n    gathers: yes please",
+            "`departments[1].gathers` is 'yes please'; set it to true or f",
+        ),
+        (
+            "cues: {retina: 3}}",
+            "cues: {retina: 3}, gathers: true}",
+            "`departments[0].children[1].gathers` is True; set",
+        ),
+        ("name: small\n", "name: small\nignored: eye\n", "`ignored` is a text instead of a list; write it as [food"),
+        (
+            "name: small\n",
+            "name: small\nignored: [Eye bank]\n",
+            "`ignored[0]` is 'Eye bank'; write one to three lower-",
+        ),
         ("id: ear", "id: Ear canal", "`departments[1].id` is 'Ear canal'; write it in kebab-case, such as 'internal"),
         ("label: Ear", "label: None", "`departments[1].label` is 'None', the answer \"none of these\"; choose another"),
         ("description: Hears.", "description: 5", "`departments[1].description` is 5, not a text; write it in quotes"),
@@ -208,7 +252,9 @@ def test_not_yaml(tmp_path: Path) -> None:
     ("text", "kind"), [("", "nothing"), ("- eye", "a list"), ("eye", "a text"), ("3", "a single value")]
 )
 def test_not_a_mapping(tmp_path: Path, text: str, kind: str) -> None:
-    assert faults(tmp_path, text) == [f"holds {kind} instead of a mapping; write the keys version, name, departments"]
+    assert faults(tmp_path, text) == [
+        f"holds {kind} instead of a mapping; write the keys version, name, ignored, departments"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import random
 import statistics
+import time
+from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +13,11 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finemed.text import quality
-from finemed.text.language import identify
+from finemed.text import medical, quality
+from finemed.text.language import identify, same_code
+from finemed.text.medical import LANGUAGES, density, lexicon, weighted_terms
 from finemed.text.minhash import MinHasher
-from finemed.text.normalise import normalise, tidy, words
+from finemed.text.normalise import letters, normalise, tidy, words
 from finemed.text.segment import TOKENS_PER_WORD, estimate_tokens, passages, sentences
 from finemed.text.shingle import Hashes, jaccard, ngram_hashes, shingles, word_hashes
 
@@ -51,11 +55,19 @@ def solid(text: str) -> str:
         ("2.5 mg, 1,000 IU.", ["2.5", "mg", "1,000", "iu"]),
         ("snake_case", ["snake", "case"]),
         ("Überdosis naïve β-blocker", ["überdosis", "naïve", "β", "blocker"]),
-        ("-- ...", []),
+        ("肺炎 2.5 mg，CT检查", ["肺", "炎", "2.5", "mg", "ct", "检", "查"]),
+        ("カゼ・かぜ ー々", ["カ", "ゼ", "か", "ぜ", "ー", "々"]),
+        ("감기는 감염", ["감기는", "감염"]),
+        ("cafe\u0301 बुखार", ["cafe\u0301", "बुखार"]),
+        ("-- ... ・", []),
     ],
 )
 def test_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+def test_letters_leave_out_digits_and_points() -> None:
+    assert [letters(word) for word in ("fever", "5mg", "2.5", "b12", "肺", "cafe\u0301", "①")] == [5, 2, 0, 1, 1, 5, 0]
 
 
 def test_normalise_levels_compatibility_forms_case_and_punctuation() -> None:
@@ -102,6 +114,17 @@ def test_tidy_loses_no_word(text: str) -> None:
         ("肺炎是感染。患者发热！治疗？", ["肺炎是感染。", "患者发热！", "治疗？"]),
         ("El asma. ¿Qué es? Énfasis.", ["El asma.", "¿Qué es?", "Énfasis."]),
         ("no capital. then none. here", ["no capital. then none. here"]),
+        ("他说“休息。”她同意（真的！）好", ["他说“休息。”", "她同意（真的！）", "好"]),
+        ("患者发热.需要治疗?是 2.5 mg", ["患者发热.", "需要治疗?", "是 2.5 mg"]),
+        ("「休んでください。」と医師は言った。熱がある。", ["「休んでください。」と医師は言った。", "熱がある。"]),
+        ("Vio a la Dra. Ruiz en EE. UU. «Sí.» Se fue.", ["Vio a la Dra. Ruiz en EE. UU. «Sí.»", "Se fue."]),
+        ("Tome p. ej. agua. ¡Sí! ¿Cuánta?", ["Tome p. ej. agua.", "¡Sí!", "¿Cuánta?"]),
+        ("Жар высок. Нужен покой.", ["Жар высок.", "Нужен покой."]),
+        ("Ο πυρετός. Έχει βήχα.", ["Ο πυρετός.", "Έχει βήχα."]),
+        ("बुखार है। आराम करें।", ["बुखार है।", "आराम करें।"]),
+        ("열이 난다. 쉬어라.", ["열이 난다.", "쉬어라."]),
+        ("هل هي حمى؟ نعم. استرح.", ["هل هي حمى؟", "نعم.", "استرح."]),
+        ("Contents ..... 5 It barks.", ["Contents .....", "5 It barks."]),
         (" \n\t ", []),
         ("", []),
     ],
@@ -184,6 +207,19 @@ def test_a_long_sentence_is_cut_between_words() -> None:
         pieces = cut(text, passages(text, 60, 0))
         assert len(pieces) > 3
         assert [word for piece in pieces for word in piece.split()] == text.split()
+
+
+def test_a_long_sentence_without_blanks_is_cut_after_a_comma() -> None:
+    text = "，".join(["患者出现发热咳嗽等症状"] * 20)
+    pieces = cut(text, passages(text, 100, 0))
+    assert "".join(pieces) == text
+    assert all(piece.endswith("，") for piece in pieces[:-1])
+
+
+def test_dots_without_end_take_no_time() -> None:
+    started = time.perf_counter()
+    assert sentences("a" + "." * 200_000 + "b") == [(0, 200_002)]
+    assert time.perf_counter() - started < 2
 
 
 def test_a_script_without_blanks_is_cut_between_characters() -> None:
@@ -305,23 +341,37 @@ def test_minhash_knows_only_the_set_and_the_seed() -> None:
     assert len(set(MinHasher(25, 5).bands(hashes[:1]).tolist())) == 25
 
 
-# --- language --------------------------------------------------------------------------------------------------------
+# --- language ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("code", "text"),
     [
         ("en", "Fever is a response of the body to an infection, and it can be treated with fluids and rest."),
+        ("en", "Fever cough headache rash."),
+        ("en", "Symptoms\n- Shortness of breath\n- Swelling\n- Dizziness"),
+        ("en", "Smith JA, Jones B. Effects of aspirin on outcomes in diabetes. N Engl J Med 2010;362:12-20."),
         ("es", "La fiebre es una respuesta del cuerpo a la infección y se trata con líquidos y con reposo en la cama."),
+        ("es", "Síntomas: fiebre, tos, dolor de cabeza, erupción"),
         ("de", "Fieber ist eine Antwort des Körpers auf die Infektion und wird mit Ruhe und Flüssigkeit behandelt."),
         ("fr", "La fièvre est une réponse du corps à une infection et elle se traite avec du repos et des liquides."),
+        ("pt", "A febre é uma resposta do corpo a uma infecção e trata-se com repouso e com líquidos na cama."),
+        ("it", "La febbre è una risposta del corpo a una infezione e si cura con il riposo e con molti liquidi."),
+        ("nl", "Koorts is een reactie van het lichaam op een infectie en wordt met rust en vocht behandeld."),
+        ("sv", "Feber är en reaktion på en infektion och den behandlas med vila och vätska i sängen."),
+        ("pl", "Gorączka jest odpowiedzią organizmu na zakażenie i leczy się ją odpoczynkiem oraz płynami."),
         ("zh", "肺炎是肺部的感染。患者常有发热、咳嗽和呼吸困难。"),
+        ("zh", "CT 检查示肺部感染"),
         ("ja", "風邪はウイルスによる感染症です。発熱や咳が主な症状です。水分を十分に取り、安静にしてください。"),
         ("ja", "インフルエンザはウイルスによる病気です。"),
         ("ru", "Лихорадка — это повышение температуры тела. Она часто бывает при инфекциях."),
+        ("uk", "Гарячка — це підвищення температури тіла, яке буває при інфекції."),
         ("ko", "감기는 바이러스에 의한 감염입니다. 기침과 열이 납니다."),
-        ("und", "Fever cough headache rash."),
+        ("ar", "الحمى هي ارتفاع درجة حرارة الجسم بسبب عدوى."),
+        ("hi", "बुखार शरीर के तापमान का बढ़ना है।"),
+        ("el", "Ο πυρετός είναι η αύξηση της θερμοκρασίας του σώματος."),
         ("und", "12 34 56"),
+        ("und", "Xqz brr tlk"),
         ("und", ""),
     ],
 )
@@ -329,18 +379,33 @@ def test_identify(code: str, text: str) -> None:
     assert identify(words(text)) == code
 
 
+def test_a_text_of_two_languages_is_neither() -> None:
+    english = "Fever is a response of the body to an infection. "
+    spanish = "La fiebre es una respuesta del cuerpo a una infección. "
+    assert identify(words(english + spanish)) == "und"
+    assert identify(words(english * 3 + spanish)) == "en"
+
+
 def test_one_foreign_name_does_not_decide_the_language() -> None:
     text = "The disease that is called 川崎病 in Japan is a vasculitis of the arteries, first seen in children."
     assert identify(words(text)) == "en"
 
 
-# --- quality ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("stated", "code"), [("en-US", "en"), (" EN ", "en"), ("eng", "en"), ("zh_Hans", "zh"), ("x", "x")]
+)
+def test_stated_codes_are_levelled(stated: str, code: str) -> None:
+    assert same_code(stated) == code
+
+
+# --- quality -------------------------------------------------------------------------------------------------------
 
 
 def test_letter_share() -> None:
-    assert quality.letter_share("ab 12") == 0.5
-    assert quality.letter_share("肺炎") == 1.0
-    assert quality.letter_share(" \n") == 0.0
+    assert quality.letter_share("ab 12", words("ab 12")) == 0.5
+    assert quality.letter_share("肺炎", ["肺", "炎"]) == 1.0
+    assert quality.letter_share("बुखार", words("बुखार")) == 1.0
+    assert quality.letter_share(" \n", []) == 0.0
 
 
 def test_repeated_share() -> None:
@@ -348,37 +413,150 @@ def test_repeated_share() -> None:
     assert quality.repeated_share(["a"] * 7) == pytest.approx(2 / 3)
     assert quality.repeated_share(["a", "b", "a", "b", "a"], size=2) == 0.5
     assert quality.repeated_share([]) == 0.0
+    assert quality.repeated_sequences(["a", "b", "a", "b", "a"], size=2) == ["a b", "b a"]
+
+
+def test_repeated_lines_leave_out_empty_ones() -> None:
+    assert quality.repeated_lines("a\n\n\nb\na\nb\na") == ["a", "b", "a"]
+    assert quality.repeated_line_share("ab\nab") == 2 / 5
+    assert quality.repeated_line_share("") == 0.0
 
 
 @pytest.mark.parametrize(
-    ("text", "count"),
+    ("text", "phrases"),
     [
-        ("Buy now! Free shipping and a miracle cure.", 3),
-        ("Lose 20 pounds with this secret formula!!", 3),
-        ("Cheap antibiotics online, no prescription needed", 2),
-        ("Buying drugs is not a subject of this discounted text", 0),
-        ("In order to breathe, the chest widens. Results are available.", 0),
+        ("Buy now! Free shipping and a miracle cure.", ["buy now", "free shipping", "miracle"]),
+        ("Lose 20 pounds with this secret formula!!", ["lose 20 pounds", "secret formula", "!!"]),
+        ("Cheap antibiotics online, no prescription needed", ["cheap antibiotics online", "no prescription needed"]),
+        ("Compre ahora, descuento especial", ["compre ahora", "descuento"]),
+        ("祖传秘方，立即购买", ["祖传秘方", "立即购买"]),
+        ("Buying drugs is not a subject of this discounted text", []),
+        ("In order to breathe, the chest widens. Results are available.", []),
     ],
 )
-def test_spam_cues(text: str, count: int) -> None:
-    assert quality.spam_cues(text) == count
+def test_spam_phrases(text: str, phrases: list[str]) -> None:
+    assert quality.spam_phrases(text) == phrases
 
 
 def test_boilerplate_share_counts_sentences() -> None:
-    text = "We use cookies. Croup is viral. Sign in to read on. It barks."
-    assert quality.boilerplate_share(text, sentences(text)) == 0.5
-    assert quality.boilerplate_share("", []) == 0.0
+    assert quality.boilerplate_share("We use cookies. Croup is viral. Sign in to read on. It barks.") == 0.5
+    assert quality.boilerplate_share("Sign in, sign in, sign in. It barks.") == 0.5
+    assert quality.boilerplate_share("İİİİİİ. SIGN IN.") == 0.5
+    assert quality.boilerplate_share("版权所有。肺炎是感染。") == 0.5
+    assert quality.boilerplate_share("") == 0.0
 
 
-@pytest.mark.parametrize("word", ["fever", "appendicitis", "cholecystectomy", "atorvastatin", "cardiomyopathy"])
+REFERENCES = (
+    "Lee AB, Roe CD, et al. Croup in winter. J Voice 2010;16(2):17-28. Available at https://example.org/a. "
+    "Ruiz, J. M., & Cho, K. (2019). Barking coughs. Breath, 12, 3. doi:10.1000/1"
+)
+PROSE = "Croup is a viral infection of the larynx (Lee et al., 2010). In 2019, 12 children were seen; 3:1 were boys."
+
+
+def test_bibliographies_have_many_marks_and_prose_has_few() -> None:
+    assert quality.reference_density(REFERENCES, words(REFERENCES)) > 20
+    assert quality.reference_density(PROSE, words(PROSE)) < 5
+    assert quality.reference_marks(PROSE) == ["et al"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fiÃ¨vre", ["Ã¨"]),
+        ("the bodyâ€™s own", ["â€™"]),
+        ("5Â\u00a0mg", ["Â\u00a0"]),
+        ("gone \ufffd \x93quoted\x94", ["\ufffd", "\x93", "\x94"]),
+        ("La fièvre, l’âge, São Paulo, Âge, «5 µg»", []),
+    ],
+)
+def test_mojibake(text: str, found: list[str]) -> None:
+    assert quality.mojibake(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "cut_off"),
+    [
+        ("Croup barks at night. Read more", True),
+        ("Croup barks at night. [Continue reading →]", True),
+        ("Croup barks at night and ...", True),
+        ("La tos perruna de noche. Leer más", True),
+        ("夜间咳嗽。阅读全文>>", True),
+        ("You can read more about croup in the leaflet.", False),
+        ("Click on the link to learn more.", False),
+        ("Rate\n1.2\n...\n...", False),
+        ("Croup barks at night.", False),
+        ("", False),
+    ],
+)
+def test_teasers(text: str, cut_off: bool) -> None:
+    assert (quality.teaser(text) is not None) is cut_off
+
+
+def test_lists_have_many_words_per_sentence() -> None:
+    assert quality.words_per_sentence("Croup barks. It stops at 2.5 mg.", ["w"] * 6) == 3
+    assert (
+        quality.words_per_sentence("Known since 1990.[2] Rare.", ["w"] * 4) == 4
+    )  # digits before a point may number a list
+    assert quality.words_per_sentence("发热。咳嗽！", ["w"] * 4) == 2
+    assert quality.words_per_sentence("- fever - cough", ["w"] * 2) == 2
+
+
+# --- medical terms -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "word", ["fever", "fevers", "appendicitis", "cholecystectomies", "atorvastatin", "cardiomyopathy"]
+)
 def test_medical_words(word: str) -> None:
     assert quality.is_medical(word)
 
 
-@pytest.mark.parametrize("word", ["table", "coma", "aroma", "philosophy", "football", "mountains"])
+@pytest.mark.parametrize("word", ["table", "aroma", "philosophy", "analysis", "football", "mountains", "economies"])
 def test_words_that_are_not_medical(word: str) -> None:
     assert not quality.is_medical(word)
 
 
 def test_medical_terms_come_in_order_with_repetitions() -> None:
     assert quality.medical_terms(words("Fever, then cough, then fever at home.")) == ["fever", "cough", "fever"]
+
+
+@pytest.mark.parametrize(
+    ("language", "word", "weight"),
+    [
+        ("en", "insulin", 1.0),
+        ("en", "pregnancies", 1.0),
+        ("en", "transferases", 1.0),
+        ("en", "neurobiology", 1.0),
+        ("en", "sleep", 0.4),
+        ("en", "treaties", -0.5),
+        ("en", "sympathy", 0.0),
+        ("es", "médicas", 1.0),
+        ("es", "infecciones", 1.0),
+        ("es", "riñones", 1.0),
+        ("es", "política", 0.0),
+        ("es", "presidentes", -0.5),
+        ("zh", "糖尿病", 1.0),
+    ],
+)
+def test_weights(language: str, word: str, weight: float) -> None:
+    assert lexicon(language).weight(word) == weight
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_word_stands_twice_in_a_lexicon(language: str) -> None:
+    path = Path(medical.__file__).parent / "lexicon" / f"medical_{language}.txt"
+    lines = [
+        line for line in path.read_text("utf-8").split("[suffix]")[0].splitlines() if not line.startswith(("#", "["))
+    ]
+    listed = Counter(" ".join(lines).split())
+    assert len(listed) > 500
+    assert [word for word, count in listed.items() if count > 1] == []
+    assert all(words(word) == ([word] if language != "zh" else list(word)) for word in listed)
+
+
+def test_density_counts_chinese_by_characters() -> None:
+    text = "糖尿病患者的国王"  # 5 characters of strong terms, 2 of another field, 8 in all
+    assert weighted_terms([], text, "zh") == [("糖尿病", 1.0), ("患者", 1.0), ("国王", -0.5)]
+    assert density(words(text), text, "zh") == pytest.approx(100 * (5 - 1) / 8)
+    assert density(words("fever 12 parliament"), "", "en") == pytest.approx(100 * 0.5 / 2)
+    assert density(["fieber"], "", "de") == 0.0

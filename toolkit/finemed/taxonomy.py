@@ -28,15 +28,18 @@ NONE_LABEL = "none"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is six times as fast
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_CUE = re.compile(r"[a-z0-9]+( [a-z0-9]+){0,2}")
-_TREE_KEYS = ("version", "name", "departments")
-_NODE_KEYS = ("id", "label", "description", "cues", "children")
+_TERM = re.compile(r"[a-z0-9]+( [a-z0-9]+){0,2}")
+_STEM = re.compile(r"[a-z0-9]{3,}\*|\*[a-z0-9]{3,}")
+_TREE_KEYS = ("version", "name", "ignored", "departments")
+_NODE_KEYS = ("id", "label", "description", "gathers", "cues", "children")
 
 
 class Node(BaseModel):
     """A department, or one of its sub-departments.
 
-    ``cues`` maps a lower-case term of one to three words to its weight: 1 a hint, 2 typical, 3 nearly decisive.
+    ``cues`` maps a lower-case term of one to three words, or a stem such as ``nephr*``, to its weight: 1 a hint,
+    2 typical, 3 nearly decisive. ``gathers`` marks a department of illnesses of many organs at once: evidence that is
+    spread over the other departments counts for it in part.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -45,16 +48,21 @@ class Node(BaseModel):
     label: str
     description: str
     cues: dict[str, int]
+    gathers: bool = False
     children: tuple[Node, ...] = ()
 
 
 class Taxonomy(BaseModel):
-    """The whole tree. Order matters: it breaks ties, so it is part of `content_hash`."""
+    """The whole tree. Order matters: it breaks ties, so it is part of `content_hash`.
+
+    ``ignored`` lists terms that use their words up and are evidence for nothing, such as the names of institutes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: str
     name: str
+    ignored: tuple[str, ...] = ()
     departments: tuple[Node, ...]
 
     def nodes(self) -> Iterator[Node]:
@@ -125,7 +133,10 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
     if faults:
         raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
     return Taxonomy(
-        version=raw["version"], name=raw["name"], departments=tuple(_node(entry) for entry in raw["departments"])
+        version=raw["version"],
+        name=raw["name"],
+        ignored=tuple(raw.get("ignored") or ()),
+        departments=tuple(_node(entry) for entry in raw["departments"]),
     )
 
 
@@ -140,9 +151,10 @@ def _tree_faults(raw: object) -> Iterator[str]:
     if not isinstance(raw, dict):
         yield f"holds {_kind(raw)} instead of a mapping; write the keys {_listed(_TREE_KEYS)}"
         return
-    yield from _key_faults("", raw, _TREE_KEYS, optional=())
+    yield from _key_faults("", raw, _TREE_KEYS, optional=("ignored",))
     for key in ("version", "name"):
         yield from _text_faults("", raw, key)
+    yield from _ignored_faults(raw.get("ignored", []))
     yield from _list_faults("departments", raw.get("departments", ()))
     first_place: dict[tuple[str, str], str] = {}
     for place, depth, entry in _walk("departments", raw.get("departments"), depth=1):
@@ -150,6 +162,8 @@ def _tree_faults(raw: object) -> Iterator[str]:
             yield f"`{place}` is a third level; the tree has two, move it up"
             continue
         yield from _node_faults(place, entry)
+        if "gathers" in entry and (depth > 1 or not isinstance(entry["gathers"], bool)):
+            yield f"`{place}.gathers` is {entry['gathers']!r}; set it to true or false, and at departments only"
         for key in ("id", "label"):
             value = entry.get(key)
             if isinstance(value, str):
@@ -169,7 +183,7 @@ def _walk(place: str, raw: object, depth: int) -> Iterator[tuple[str, int, dict[
 
 
 def _node_faults(place: str, entry: dict[object, object]) -> Iterator[str]:
-    yield from _key_faults(f"{place}.", entry, _NODE_KEYS, optional=("children",))
+    yield from _key_faults(f"{place}.", entry, _NODE_KEYS, optional=("gathers", "children"))
     for key in ("id", "label", "description"):
         yield from _text_faults(f"{place}.", entry, key)
     node_id = entry.get("id")
@@ -185,6 +199,15 @@ def _node_faults(place: str, entry: dict[object, object]) -> Iterator[str]:
         yield from _cue_faults(f"{place}.cues", entry["cues"])
 
 
+def _ignored_faults(ignored: object) -> Iterator[str]:
+    if not isinstance(ignored, list):
+        yield f"`ignored` is {_kind(ignored)} instead of a list; write it as [food and drug, skip directly to]"
+        return
+    for position, term in enumerate(ignored):
+        if not isinstance(term, str) or not _TERM.fullmatch(term):
+            yield f"`ignored[{position}]` is {term!r}; write one to three lower-case words with single blanks"
+
+
 def _cue_faults(place: str, cues: object) -> Iterator[str]:
     if not isinstance(cues, dict):
         yield f"`{place}` is {_kind(cues)} instead of a mapping; write it as {{stroke: 3, headache: 1}}"
@@ -192,8 +215,11 @@ def _cue_faults(place: str, cues: object) -> Iterator[str]:
     if not cues:
         yield f"`{place}` is empty; give at least one term, such as {{stroke: 3}}"
     for term, weight in cues.items():
-        if not isinstance(term, str) or not _CUE.fullmatch(term):
-            yield f"`{place}` has the term {term!r}; write one to three lower-case words with single blanks"
+        if not isinstance(term, str) or not (_TERM.fullmatch(term) or _STEM.fullmatch(term)):
+            yield (
+                f"`{place}` has the term {term!r}; write one to three lower-case words with single blanks, or a stem "
+                "such as nephr*"
+            )
         if isinstance(weight, bool) or not isinstance(weight, int) or not 1 <= weight <= 3:
             yield f"`{place}.{term}` is {weight!r}, not a weight; set 1, 2 or 3"
 

@@ -5,13 +5,14 @@
     config = load_config(Path("finemed.yaml"), ["route.top_share=0.1"])
 """
 
+from finemed.config.backends import EmbeddingsBackend, OpenAIBackend, RulesBackend
+from finemed.config.base import Settings
 from finemed.config.file import load_config
 from finemed.config.identity import identity, stable_hash
 from finemed.config.settings import (
     BuildConfig,
     CardConfig,
     ClassifyConfig,
-    Columns,
     DecontaminateConfig,
     DedupConfig,
     FilterConfig,
@@ -20,18 +21,15 @@ from finemed.config.settings import (
     JudgeAnswersConfig,
     JudgeConfig,
     LlmConfig,
-    OpenAIBackend,
     PhiConfig,
     QuotaConfig,
     RankConfig,
     ReasonConfig,
     RespondConfig,
     RouteConfig,
-    RulesBackend,
-    Settings,
-    SourceConfig,
     SplitConfig,
 )
+from finemed.config.sources import Columns, SourceConfig
 
 __all__ = [
     "BuildConfig",
@@ -40,6 +38,7 @@ __all__ = [
     "Columns",
     "DecontaminateConfig",
     "DedupConfig",
+    "EmbeddingsBackend",
     "FilterConfig",
     "GenerateConfig",
     "IngestConfig",

@@ -113,6 +113,9 @@ def _consistency(raw: dict[str, Any]) -> list[str]:
             faults.append(f"`{section}.backend`: `{backend}` is not defined; known are {', '.join(sorted(known))}")
         if backend == "rules" and isinstance(settings, dict) and settings.get("model") is not None:
             faults.append(f"`{section}.model`: the rules backend has no models; set `{section}.backend` or remove it")
+        chosen = backends.get(backend) if isinstance(backends, dict) and isinstance(backend, str) else None
+        if section != "classify" and isinstance(chosen, dict) and chosen.get("type") == "embeddings":
+            faults.append(f"`{section}.backend`: `{backend}` is of type embeddings, which can only `classify`")
     return faults
 
 

@@ -8,68 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-VOLATILE: dict[str, Any] = {"volatile": True}
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-
-
-class Settings(BaseModel):
-    """Base of all settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-Layout = Literal[
-    "auto", "documents", "alpaca", "sharegpt", "messages", "prompt_completion", "question_answer", "preference"
-]
-
-
-class Columns(Settings):
-    """Which column of a source holds what; null where the source has none."""
-
-    text: str = "text"
-    """The document."""
-    title: str | None = None
-    """Its title or topic; questions get better with one."""
-    id: str | None = None
-    """The source's own id; it enters the document's id, so equal texts with different ids stay apart until dedup."""
-    url: str | None = None
-    """Its address, where it differs by row."""
-    language: str | None = None
-    """Its language code; without one the language is identified."""
-    license: str | None = None
-    """Its licence, where it differs by row."""
-    attribution: str | None = None
-    """Whom the licence wants named, where it differs by row."""
-
-
-class SourceConfig(Settings):
-    """One corpus: files of one format with one meaning of columns."""
-
-    name: Name
-    """Short name; it is part of the documents' ids, so keep it."""
-    path: str = Field(json_schema_extra=VOLATILE)
-    """File, folder or glob, relative to the configuration file; or a URL (`https://`, `s3://`, `hf://owner/dataset`)."""
-    format: Literal["auto", "jsonl", "parquet", "csv", "text"] = "auto"
-    """Format of the files; `auto` goes by their endings."""
-    columns: Columns = Columns()
-    """Which column holds what."""
-    license: str | None = None
-    """SPDX identifier or the licence's name; null means unknown, which the card says."""
-    attribution: str | None = None
-    """Whom the licence wants named."""
-    url: str | None = None
-    """Address of the source, for rows without one of their own."""
-    where: dict[str, list[str | int | bool]] = {}
-    """Read only records whose columns hold one of these values, such as `{domain: [medical], language: [en]}`."""
-    limit: Annotated[int, Field(ge=1)] | None = None
-    """Read at most this many records, for trying a configuration out."""
-    layout: Layout = "auto"
-    """What a record is: a document, or a question with answers in a usual form; `auto` looks at the columns."""
-    multi_turn: Literal["drop", "first"] = "drop"
-    """Conversations of several exchanges: drop them, or keep the first exchange."""
+from finemed.config.backends import Backend, EmbeddingsBackend, OpenAIBackend, RulesBackend
+from finemed.config.base import VOLATILE, Name, Settings, Share
+from finemed.config.sources import SourceConfig
+from finemed.records import TASK_TYPES, Difficulty, TaskType
 
 
 class IngestConfig(Settings):
@@ -84,25 +28,41 @@ class IngestConfig(Settings):
 
 
 class FilterConfig(Settings):
-    """Rules that drop passages before anything is paid for."""
+    """Rules that drop passages before anything is paid for; `finemed filter` shows what each one does."""
 
     min_words: Annotated[int, Field(ge=0)] = 25
-    """Shortest passage, in words."""
+    """Shortest passage, in words; Chinese and Japanese characters are a word each. Rows with a question of their own
+    are exempt."""
     max_words: Annotated[int, Field(ge=1)] = 4000
-    """Longest passage, in words."""
-    languages: list[str] = ["en"]
-    """Languages to keep; empty keeps all. Text that cannot be identified is `und`."""
+    """Longest passage, in words; rows with a question of their own are exempt."""
+    max_mojibake: Annotated[int, Field(ge=0)] = 10
+    """Character sequences tolerated that come from text decoded with the wrong character set."""
     min_letter_share: Share = 0.6
     """Share of letters among the characters that are not blanks."""
+    max_symbol_ratio: Annotated[float, Field(ge=0)] = 0.1
+    """Symbols such as #, * and | per word."""
+    max_number_share: Share = 0.3
+    """Share of the words that are numbers."""
+    max_words_per_sentence: Annotated[float, Field(ge=1)] = 250.0
+    """Words for each end of a sentence; lists and tables without sentences have more."""
     max_repeated_share: Share = 0.4
-    """Share of words inside five-word sequences that were already seen in the passage."""
+    """Share of the five-word sequences that were already seen in the passage."""
+    max_repeated_line_share: Share = 0.3
+    """Share of the characters in lines that were already seen in the passage."""
     max_spam_cues: Annotated[int, Field(ge=0)] = 2
     """Advertising phrases tolerated."""
     max_boilerplate_share: Share = 0.35
     """Share of sentences that are navigation, cookie or login text."""
+    allow_truncated: bool = False
+    """Keep passages that end in an ellipsis or in a link to the rest."""
+    max_reference_density: Annotated[float, Field(ge=0)] = 5.0
+    """Marks of bibliographies (years with volumes, page ranges, authors with initials, addresses) per 100 words."""
+    languages: list[str] = ["en"]
+    """Languages to keep; empty keeps all. Text that cannot be identified is `und`."""
     min_medical_density: Annotated[float, Field(ge=0)] = 1.5
-    """Medical terms per 100 words."""
-    min_medical_terms: Annotated[int, Field(ge=0)] = 3
+    """Weighted medical terms per 100 words (English, Spanish, Chinese); words of other fields count against. 0, with
+    `min_medical_terms` 0, keeps all."""
+    min_medical_terms: Annotated[int, Field(ge=0)] = 2
     """Different medical terms."""
 
 
@@ -178,6 +138,28 @@ class GenerateConfig(LlmConfig):
     """Share of the probability mass, as published."""
     max_tokens: Annotated[int, Field(ge=16)] = 4096
     """Longest reply, as published."""
+    task_types: Annotated[list[TaskType], Field(min_length=2)] = list(TASK_TYPES)
+    """What questions may ask for; each passage is offered them in an order of its own, which balances a corpus."""
+    difficulty: dict[Difficulty, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = {
+        "basic": 1,
+        "intermediate": 2,
+        "advanced": 1,
+    }
+    """Weights from which each passage draws how hard its questions should be; 0 or nothing leaves a level out."""
+
+    @field_validator("task_types")
+    @classmethod
+    def _different(cls, given: list[TaskType]) -> list[TaskType]:
+        if len(set(given)) < len(given):
+            raise ValueError("a task type stands twice; name each once")
+        return given
+
+    @field_validator("difficulty")
+    @classmethod
+    def _some_weight(cls, given: dict[Difficulty, float]) -> dict[Difficulty, float]:
+        if not sum(given.values()) > 0:
+            raise ValueError("no level has a weight above 0; write for example {intermediate: 1}")
+        return given
 
 
 class JudgeConfig(LlmConfig):
@@ -289,45 +271,6 @@ class CardConfig(Settings):
     """Where to report a problem with the data."""
 
 
-class RulesBackend(Settings):
-    """The embedded extractive backend: deterministic, local, free."""
-
-    type: Literal["rules"] = "rules"
-    """Names the kind of backend."""
-
-
-class OpenAIBackend(Settings):
-    """Any endpoint that speaks the OpenAI chat protocol."""
-
-    type: Literal["openai"]
-    """Names the kind of backend."""
-    model: str
-    """Model name as the endpoint knows it."""
-    base_url: str | None = Field(default=None, pattern=r"^https?://", json_schema_extra=VOLATILE)
-    """Endpoint, such as http://localhost:8000/v1; null is OpenAI's own."""
-    api_key_env: str | None = Field(
-        default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", json_schema_extra=VOLATILE
-    )
-    """Name of the environment variable that holds the key; null for servers without one."""
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, json_schema_extra=VOLATILE)
-    """Calls in flight."""
-    timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, json_schema_extra=VOLATILE)
-    """Longest wait for one reply, in seconds."""
-    max_retries: Annotated[int, Field(ge=0, le=20)] = Field(default=6, json_schema_extra=VOLATILE)
-    """Tries after a 429, a 5xx, a broken connection or a reply that is no JSON; then the stage stops."""
-    retry_wait_s: Annotated[float, Field(ge=0)] = Field(default=0.5, json_schema_extra=VOLATILE)
-    """First wait after a reply that is no JSON, doubled each time up to 8 s."""
-    json_schema: bool = False
-    """Send the reply's JSON Schema as `response_format`, for servers that enforce it."""
-    model_family: str | None = None
-    """Profile of finemed.models that knows how this model marks its reasoning."""
-    extra_body: dict[str, Any] = Field(default={}, json_schema_extra={"hashed": True})
-    """Further fields of the request, as the server defines them; only their hash is recorded."""
-
-
-Backend = Annotated[RulesBackend | OpenAIBackend, Field(discriminator="type")]
-
-
 class BuildConfig(Settings):
     """A whole ``finemed.yaml``."""
 
@@ -357,11 +300,11 @@ class BuildConfig(Settings):
     split: SplitConfig = SplitConfig()
     card: CardConfig = CardConfig()
 
-    def backend_of(self, section: str) -> RulesBackend | OpenAIBackend:
+    def backend_of(self, section: str) -> RulesBackend | OpenAIBackend | EmbeddingsBackend:
         """The backend that a section names, with the section's own model where it sets one."""
         settings: LlmConfig = getattr(self, section)
         backend = self.backends.get(settings.backend, RulesBackend())
-        if settings.model is not None and isinstance(backend, OpenAIBackend):
+        if settings.model is not None and isinstance(backend, OpenAIBackend | EmbeddingsBackend):
             return backend.model_copy(update={"model": settings.model})
         return backend
 

@@ -113,7 +113,7 @@ def _read(completion: Completion, backend: Backend, parse: Parse) -> Answer:
         value = parse(text)
     except UnparsableError as error:
         return Answer(request, "unparsable", None, f"{error} (asked {request.reask + 1} times)")
-    return Answer(request, "parsed", value)
+    return Answer(request, "parsed", value, spans=completion.spans)
 
 
 def _refuse_broken(text: str) -> None:

@@ -86,6 +86,8 @@ class Completion:
     usage: Mapping[str, int] = field(default_factory=dict)
     detail: str = ""
     """Why there is no usable text, where `finish` is `refused` or `error`."""
+    spans: tuple[tuple[int, int], ...] | None = None
+    """Where the pieces of an extractive answer stand in the passage's text; such backends need no journal."""
 
     def stored(self) -> dict[str, Any]:
         """The form that the journal keeps."""
@@ -111,6 +113,8 @@ class Answer:
     value: Any
     """The parsed reply (a `Reply` model, or text); None unless `state` is `parsed`."""
     detail: str = ""
+    spans: tuple[tuple[int, int], ...] | None = None
+    """Where the pieces of an extractive answer stand in the passage's text."""
 
 
 class Backend(Protocol):

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from finemed.config import BuildConfig, RulesBackend, identity, stable_hash
+from finemed.config import BuildConfig, EmbeddingsBackend, RulesBackend, identity, stable_hash
 from finemed.errors import ConfigError
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, Response, ScannedPassage
@@ -115,6 +115,10 @@ class Plan:
             from finemed.llm.rules import Rules
 
             return Rules(self.taxonomy)
+        if isinstance(settings, EmbeddingsBackend):
+            from finemed.llm.embeddings import Embeddings
+
+            return Embeddings(settings, self.taxonomy, self.base)
         from finemed.llm.openai import OpenAIChat
 
         return OpenAIChat(settings)
@@ -162,7 +166,8 @@ class Plan:
     def source_hash(self) -> str:
         """Hash of everything that decides what ingest reads."""
         sources = [identity(source) for source in self.config.sources]
-        return stable_hash({"sources": sources, "files": self.inputs})
+        files = [{key: fact for key, fact in file.items() if key != "commit"} for file in self.inputs]
+        return stable_hash({"sources": sources, "files": files})  # a commit may leave a file as it was
 
 
 def fingerprint(stage: Stage, input_hash: str) -> str:

@@ -51,7 +51,7 @@ class BuildOutcome:
         )
         return (
             f"{unread}Rows: {counts}.\n"
-            f"Load it:   datasets.load_dataset({str(self.release.path)!r}, 'sft')\n"
+            f"Load it:   datasets.load_dataset({str(self.release.path)!r}, {next(iter(configs))!r})\n"
             f"Read it:   {self.release.path / 'README.md'}\n"
             f"Follow it: finemed status {self.run.run}; finemed ledger {self.run.run}"
         )

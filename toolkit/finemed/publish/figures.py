@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from finemed.publish.pools import pool_of
 from finemed.records import POOLS, PhiState
+from finemed.stages.given import GIVEN
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Figures:
     """Column that names a model -> rows by model and prompt."""
     preference: Counter[str] = field(default_factory=Counter)
     """Pairs of `dpo` by whether the judge scored the chosen answer `higher`, `equal` or `lower`."""
+    given: Counter[str] = field(default_factory=Counter)
+    """`questions` that their source brought, and `pairs` of answers that it did."""
     extractive: int = 0
     rows: int = 0
 
@@ -43,11 +46,13 @@ class Figures:
             if config == "dpo":
                 margin = row["chosen_score"] - row["rejected_score"]
                 self.preference["equal" if margin == 0 else "higher" if margin > 0 else "lower"] += 1
+                self.given["pairs"] += row["chosen_model"] == GIVEN
             if config == "sft_reasoning":
                 continue  # the same questions as dpo
             self.quality[row["quality"]] += 1
             self.complexity[row["complexity"]] += 1
             self.task_types[row["task_type"]] += 1
+            self.given["questions"] += row["instruction_model"] == GIVEN
             self.languages[row["language"] or "und"] += 1
             self.phi[row["phi_state"]] += 1
             self.licences[row["source"], row["license"] or "", row["attribution"] or ""] += 1
@@ -75,6 +80,7 @@ class Figures:
             "complexity": {str(score): count for score, count in sorted(self.complexity.items())},
             "task_types": dict(sorted(self.task_types.items())),
             "preference": {name: self.preference[name] for name in ("higher", "equal", "lower")},
+            "given": {name: self.given[name] for name in ("questions", "pairs")},
             "languages": dict(sorted(self.languages.items())),
             "phi": {state: self.phi[state] for state in get_args(PhiState)},
             "licences": [

@@ -23,11 +23,13 @@ from finemed.records import EXTRACTIVE_NOTICE, POOLS, PUBLISHED, SPLITS, Origin,
 from finemed.taxonomy import Taxonomy
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
+_SPANS = pl.List(pl.Struct({"start": pl.Int64(), "end": pl.Int64()}))
 _ARROW: dict[Any, pa.DataType] = {
     pl.String(): pa.string(),
     pl.Int64(): pa.int64(),
     pl.Float64(): pa.float64(),
     pl.Boolean(): pa.bool_(),
+    _SPANS: pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64())])),
 }
 
 
@@ -83,6 +85,8 @@ def published_row(sample: dict[str, Any]) -> dict[str, Any]:
             "rejected": [_turn("assistant", sample["response"])],
             "chosen_id": long_id,
             "rejected_id": sample["response_id"],
+            "chosen_spans": sample["reasoning_spans"],
+            "rejected_spans": sample["answer_spans"],
             "chosen_model": sample["reasoning_model"],
             "rejected_model": sample["model_name"],
             "chosen_score": sample["reasoning_score"],
@@ -100,6 +104,7 @@ def published_row(sample: dict[str, Any]) -> dict[str, Any]:
         "instruction": sample["instruction"],
         "response": answer,
         "response_id": long_id if long else sample["response_id"],
+        "answer_spans": sample["reasoning_spans"] if long else sample["answer_spans"],
         "response_score": sample["reasoning_score"] if long else sample["response_score"],
         "model_name": sample["reasoning_model"] if long else sample["model_name"],
         "response_prompt": sample["reasoning_prompt"] if long else sample["response_prompt"],

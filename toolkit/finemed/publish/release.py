@@ -40,7 +40,6 @@ from finemed.store.shards import ShardFolder
 from finemed.taxonomy import Taxonomy
 
 LAYOUT = 1
-WRITERS = ("generate", "reason", "respond")
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,6 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
             files.write(config, split, rows)
     contract.finish()
     run = result.manifest
-    writers = [stage["settings"]["backend"] for stage in run["stages"] if stage["stage"] in WRITERS]
     return {
         **run,
         "configs": {
@@ -109,7 +107,8 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
             if config in files.rows
         },
         "figures": figures.plain(),
-        "extractive": any(backend["type"] == "rules" for backend in writers),
+        "extractive": figures.extractive > 0
+        or any(model.startswith("rules@") for model in figures.models["questions"]),
         "decontaminated": bool(run["benchmarks"]),
     }
 

@@ -33,6 +33,7 @@ from finemed.records.replies import (
     Text,
 )
 from finemed.records.rows import (
+    DIFFICULTIES,
     EXTRACTIVE_NOTICE,
     OTHER_TASK,
     POOLS,
@@ -40,6 +41,7 @@ from finemed.records.rows import (
     TASK_TYPES,
     ChatRow,
     ClassifiedPassage,
+    Difficulty,
     Drop,
     Instruction,
     JudgedInstruction,
@@ -60,10 +62,13 @@ from finemed.records.rows import (
     Row,
     Sample,
     ScannedPassage,
+    Span,
     Split,
+    TaskType,
 )
 
 __all__ = [
+    "DIFFICULTIES",
     "EXTRACTIVE_NOTICE",
     "ID_PREFIX",
     "OTHER_TASK",
@@ -76,6 +81,7 @@ __all__ = [
     "ChatRow",
     "ClassificationReply",
     "ClassifiedPassage",
+    "Difficulty",
     "Drop",
     "Instruction",
     "JudgedInstruction",
@@ -101,7 +107,9 @@ __all__ = [
     "ScannedPassage",
     "Score6",
     "Score10",
+    "Span",
     "Split",
+    "TaskType",
     "Text",
     "content_id",
     "frame",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,7 +10,7 @@ EXTRACTIVE_NOTICE = "extractive, not for training a medical model"
 POOLS = ("sft", "sft_reasoning", "dpo", "ttt")
 SPLITS = ("train", "validation", "test")
 
-TASK_TYPES = (
+TaskType = Literal[
     "explanation",
     "mechanism",
     "presentation",
@@ -21,7 +21,10 @@ TASK_TYPES = (
     "complications",
     "prevention",
     "counselling",
-)
+]
+TASK_TYPES: tuple[TaskType, ...] = get_args(TaskType)
+Difficulty = Literal["basic", "intermediate", "advanced"]
+DIFFICULTIES: tuple[Difficulty, ...] = get_args(Difficulty)
 OTHER_TASK = "other"
 
 Pool = Literal["sft", "sft_reasoning", "dpo", "ttt"]
@@ -37,6 +40,19 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Span(Row):
+    """A stretch of the passage's `text`, counted in characters."""
+
+    start: int = Field(description="First character of the piece.")
+    end: int = Field(description="One past its last character.")
+
+
+_SPANS = (
+    "Of an answer cut by rules: where its pieces stand in the passage's `text` (as it lies in the run, not in the "
+    "document); joined by blanks they are the answer"
+)
+
+
 class Passage(Row):
     """A piece of a document that is short enough to ask questions about."""
 
@@ -46,7 +62,9 @@ class Passage(Row):
     span_start: int = Field(description="First character of the passage in the document as read.", ge=0)
     span_end: int = Field(description="One past the last character of the passage in the document as read.", ge=0)
     title: str | None = Field(description="Title or topic that the source gives.")
-    text: str = Field(description="The passage: the span with runs of blanks and indentation removed.")
+    text: str = Field(
+        description="The span without runs of blanks and indentation; of a given question, it and its answers."
+    )
     source: str = Field(description="Name of the source in the configuration.")
     license: str | None = Field(description="Licence of this row's source; null where none was stated.")
     attribution: str | None = Field(description="Whom the licence wants named.")
@@ -84,6 +102,9 @@ class Instruction(ClassifiedPassage):
     instruction_id: str = Field(description="Content id: `passage_id` and the question.")
     instruction: str = Field(description="The question, self-contained.")
     task_type: str = Field(description="What the question asks for, such as `mechanism` or `treatment`.")
+    target_difficulty: Difficulty | None = Field(
+        description="How hard the question was meant to be; null where the source brought it."
+    )
     instruction_model: str = Field(description="Backend and model that wrote the question.")
     instruction_prompt: str = Field(description="Prompt and version, such as `generate@1`.")
 
@@ -111,10 +132,15 @@ class RoutedInstruction(JudgedInstruction):
 class ReasonedInstruction(RoutedInstruction):
     """A question with its long answer, where it needs one."""
 
-    reasoning: str | None = Field(description="The long answer: Thought and Summarization; null for common questions.")
+    reasoning: str | None = Field(
+        description="The long answer (Thought and Summarization), or a pair's chosen one; null where common."
+    )
     reasoning_model: str | None = Field(description="Backend and model that wrote it.")
     reasoning_prompt: str | None = Field(description="Prompt and version that it was written with.")
     reasoning_extractive: bool | None = Field(description="True where it was cut from the passage by rules.")
+    reasoning_spans: list[Span] | None = Field(
+        description=f"{_SPANS}, those of Thought first, then those of Summarization. Null for written answers."
+    )
 
 
 class Response(RoutedInstruction):
@@ -122,7 +148,9 @@ class Response(RoutedInstruction):
 
     response_id: str = Field(description="Content id: `instruction_id`, kind, style and the answer.")
     kind: Kind = Field(description="`ordinary` or `reasoning` (Thought and Summarization).")
-    style: str = Field(description="Style that was asked for: `concise`, `explanatory` or `reasoning`.")
+    style: str = Field(
+        description="Style that was asked for: `concise`, `explanatory`, `reasoning`; or `given` by the source."
+    )
     response: str = Field(description="The answer.")
     response_model: str = Field(description="Backend and model that wrote the answer.")
     response_prompt: str = Field(description="Prompt and version of the answer.")
@@ -130,6 +158,9 @@ class Response(RoutedInstruction):
         description="Style, state and detail of an ordinary answer that failed beside it."
     )
     extractive: bool = Field(description="True where the text was cut from the passage by rules, not written.")
+    answer_spans: list[Span] | None = Field(
+        description=f"{_SPANS}; of a long answer those of Thought, then those of Summarization. Null for written ones."
+    )
 
 
 class JudgedResponse(Response):
@@ -153,12 +184,14 @@ class Sample(RoutedInstruction):
     style: str = Field(description="Its style.")
     model_name: str = Field(description="Backend and model that wrote it.")
     response_prompt: str = Field(description="Prompt and version that it was written with.")
+    answer_spans: list[Span] | None = Field(description=f"{_SPANS}. Null for written answers.")
     response_score: float = Field(description="Its mean score.")
     response_rationale: str = Field(description="The judge's reason for that score.")
     reasoning_id: str | None = Field(description="Id of the reasoning answer; null for common questions.")
     reasoning: str | None = Field(description="The reasoning answer with its two sections.")
     reasoning_model: str | None = Field(description="Backend and model that wrote it.")
     reasoning_prompt: str | None = Field(description="Prompt and version that it was written with.")
+    reasoning_spans: list[Span] | None = Field(description="The same of the reasoning answer, section by section.")
     reasoning_score: float | None = Field(description="Its mean score.")
     answer_judge_model: str = Field(description="Backend and model that judged the answers.")
     answer_judge_prompt: str = Field(description="Prompt and version of the answers' judgement.")
@@ -187,6 +220,9 @@ class Origin(Row):
     department: str = Field(description="Primary department's label, or `none`.")
     subdepartment: str = Field(description="Sub-department's label, or `none`.")
     task_type: str = Field(description="What the question asks for.")
+    target_difficulty: Difficulty | None = Field(
+        description="How hard the question was meant to be; null where the source brought it."
+    )
     language: str | None = Field(description="ISO 639-1 code; `und` if unknown.")
     phi_state: PhiState = Field(description="What the scan for personal data said of the passage.")
     phi_kinds: str | None = Field(description="Kinds of personal data found in it, each with its highest confidence.")
@@ -227,6 +263,7 @@ class ChatRow(Origin):
     instruction: str = Field(description="The question as text.")
     response: str = Field(description="The answer as text.")
     response_id: str = Field(description="Id of the answer.")
+    answer_spans: list[Span] | None = Field(description=f"{_SPANS}. Null for written answers.")
     response_score: float = Field(description="Judge's mean score of the answer, 1 to 10.")
     model_name: str = Field(description="Backend and model that wrote the answer.")
     response_prompt: str = Field(description="Prompt and version that it was written with.")
@@ -240,7 +277,9 @@ class PreferenceRow(Origin):
     chosen: list[Message] = Field(description="The reasoning answer.")
     rejected: list[Message] = Field(description="The ordinary answer.")
     chosen_id: str = Field(description="Id of the reasoning answer.")
+    chosen_spans: list[Span] | None = Field(description=f"{_SPANS}, section by section. Null for written answers.")
     rejected_id: str = Field(description="Id of the ordinary answer.")
+    rejected_spans: list[Span] | None = Field(description="The same of the ordinary answer.")
     chosen_model: str = Field(description="Backend and model that wrote the reasoning answer.")
     rejected_model: str = Field(description="Backend and model that wrote the ordinary answer.")
     chosen_score: float = Field(description="Judge's mean score of the reasoning answer.")

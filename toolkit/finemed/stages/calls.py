@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -105,3 +105,8 @@ class Caller(ABC):
     def parse(self, request: Request, text: str) -> Any:
         """Reads a reply by the request's schema."""
         return parser_of(request)(text)
+
+
+def span_rows(spans: Sequence[tuple[int, int]] | None) -> list[dict[str, int]] | None:
+    """The offsets of an extractive answer as a row holds them."""
+    return None if spans is None else [{"start": start, "end": end} for start, end in spans]

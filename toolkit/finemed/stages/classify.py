@@ -24,7 +24,7 @@ from finemed.taxonomy import NONE_LABEL, Taxonomy
 class ClassifyStage(Caller):
     """LLM stage: one call per passage."""
 
-    contract = Contract.one_to_one("classify", 1, ScannedPassage, ClassifiedPassage, "passage_id")
+    contract = Contract.one_to_one("classify", 2, ScannedPassage, ClassifiedPassage, "passage_id")
 
     def __init__(
         self, config: ClassifyConfig, backend: Backend, taxonomy: Taxonomy, egress: Egress | None = None
@@ -32,27 +32,24 @@ class ClassifyStage(Caller):
         super().__init__(config, backend, "classify", egress)
         self._taxonomy = taxonomy
         self._outline = taxonomy.outline()
+        self._labels = {node.label: {child.label for child in node.children} for node in taxonomy.departments}
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "taxonomy": self._taxonomy.content_hash()}
 
     def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
-        for row_id, title, text in rows.select("passage_id", "title", "text").iter_rows():
-            inputs = {"title": title, "text": text, "outline": self._outline}
+        for row_id, title, text, language in rows.select("passage_id", "title", "text", "language").iter_rows():
+            inputs = {"title": title, "text": text, "language": language, "outline": self._outline}
             yield self.request(row_id, inputs, ClassificationReply)
 
     def parse(self, request: Request, text: str) -> ClassificationReply:
         """A label that is not in the tree, or a sub-department of another department, is not an answer."""
         reply = parse_json(text, ClassificationReply)
-        labels = {
-            department.label: {child.label for child in department.children}
-            for department in self._taxonomy.departments
-        }
         if reply.department == NONE_LABEL:
             return reply.model_copy(update={"subdepartment": NONE_LABEL})
-        if reply.department not in labels:
+        if reply.department not in self._labels:
             raise UnparsableError(f"`department`: {reply.department!r} is not in the tree")
-        if reply.subdepartment != NONE_LABEL and reply.subdepartment not in labels[reply.department]:
+        if reply.subdepartment != NONE_LABEL and reply.subdepartment not in self._labels[reply.department]:
             raise UnparsableError(f"`subdepartment`: {reply.subdepartment!r} is not in {reply.department}")
         return reply
 

@@ -165,7 +165,7 @@ class DecontaminateStage:
     def __init__(
         self, name: str, config: DecontaminateConfig, index: BenchmarkIndex, row: type[Row], key: str, text: str
     ) -> None:
-        self.contract = Contract.one_to_one(name, 1, row, row, key)
+        self.contract = Contract.one_to_one(name, 2, row, row, key)
         self._config = config
         self._index = index
         self._text = text

@@ -118,7 +118,7 @@ class DedupStage:
     def __init__(
         self, name: str, config: DedupConfig, row: type[Row], key: str, text: str, quality: str | None
     ) -> None:
-        self.contract = Contract.one_to_one(name, 1, row, row, key)
+        self.contract = Contract.one_to_one(name, 2, row, row, key)
         self._config = config
         self._text = text
         self._quality = quality

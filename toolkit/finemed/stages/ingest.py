@@ -2,6 +2,7 @@
 
 *Reads* raw records (`store.readers.RAW_SCHEMA`). *Writes* `Passage`, one or more per record. *Drops* every record
 with a fault under the fault's code (`not_json`, `missing_column`, `empty_text`, `repeated_record`, ...).
+A record that brings its own question is one passage, whatever its length.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1, starts from ready passages; cutting documents is ours.
 """
 
@@ -25,7 +26,7 @@ class IngestStage:
     """Map stage over raw records."""
 
     config: IngestConfig
-    contract: Contract = Contract("ingest", 1, RAW_SCHEMA, Passage, "record_id", "passage_id", ("record_id",))
+    contract: Contract = Contract("ingest", 2, RAW_SCHEMA, Passage, "record_id", "passage_id", ("record_id",))
 
     def settings(self) -> dict[str, Any]:
         return identity(self.config)
@@ -45,7 +46,7 @@ def ingest(rows: pl.DataFrame, config: IngestConfig) -> Outcome:
             continue
         raw = record["text"]
         found = []
-        for start, end in passages(raw, config.max_tokens, config.min_tokens):
+        for start, end in _spans(record, config):
             text = tidy(raw[start:end])
             if text:
                 found.append((start, end, text))
@@ -62,3 +63,10 @@ def ingest(rows: pl.DataFrame, config: IngestConfig) -> Outcome:
                 }
             )
     return Outcome(frame(Passage, kept), drops.frame())
+
+
+def _spans(record: dict[str, Any], config: IngestConfig) -> list[tuple[int, int]]:
+    raw = record["text"]
+    if record["given_instruction"] is None:
+        return list(passages(raw, config.max_tokens, config.min_tokens))
+    return [(len(raw) - len(raw.lstrip()), len(raw.rstrip()))]

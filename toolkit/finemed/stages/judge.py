@@ -2,6 +2,7 @@
 
 *Reads* `Instruction`. *Writes* `JudgedInstruction`. *Drops* `judge_failed`: a question without a usable judgement is
 held apart and never scored; the detail says whether the reply was unparsable, cut off, refused or an error.
+A question that its source brought is judged beside its own answer, or alone.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1: quality and difficulty 1-10, relevance 1-6, case details yes/no.
 """
 
@@ -23,14 +24,18 @@ JUDGE_FAILED = "judge_failed"
 class JudgeStage(Caller):
     """LLM stage: one call per question."""
 
-    contract = Contract.one_to_one("judge", 1, Instruction, JudgedInstruction, "instruction_id")
+    contract = Contract.one_to_one("judge", 2, Instruction, JudgedInstruction, "instruction_id")
 
     def __init__(self, config: JudgeConfig, backend: Backend, egress: Egress | None = None) -> None:
         super().__init__(config, backend, "judge", egress)
 
     def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
-        for row_id, instruction, text in rows.select("instruction_id", "instruction", "text").iter_rows():
-            yield self.request(row_id, {"instruction": instruction, "text": text}, JudgementReply)
+        columns = ("instruction_id", "instruction", "text", "given_instruction", "given_response", "given_chosen")
+        for row in rows.select(columns).iter_rows(named=True):
+            given = row["given_instruction"] is not None
+            text = (row["given_chosen"] or row["given_response"] or "") if given else row["text"]
+            inputs = {"instruction": row["instruction"], "text": text, "given": given}
+            yield self.request(row["instruction_id"], inputs, JudgementReply)
 
     def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()

@@ -2,6 +2,7 @@
 
 *Reads* `Response`. *Writes* `JudgedResponse`. *Drops* `judge_failed`: an answer without a usable judgement is held
 apart and never scored.
+Answers to a question that its source brought are judged without a background text.
 *Reference*: stands where FineMed (arXiv 2501.09213) uses a reward model; a rubric says why an answer lost.
 """
 
@@ -16,23 +17,23 @@ from finemed.llm.base import Backend, Request
 from finemed.records import AnswerJudgementReply, JudgedResponse, Response, frame
 from finemed.stages.base import Answers, Contract, Drops, Outcome
 from finemed.stages.calls import Caller, Egress
+from finemed.stages.given import background
 from finemed.stages.judge import JUDGE_FAILED
 
 
 class JudgeAnswersStage(Caller):
     """LLM stage: one call per answer."""
 
-    contract = Contract.one_to_one("judge_answers", 1, Response, JudgedResponse, "response_id")
+    contract = Contract.one_to_one("judge_answers", 2, Response, JudgedResponse, "response_id")
 
     def __init__(self, config: JudgeAnswersConfig, backend: Backend, egress: Egress | None = None) -> None:
         super().__init__(config, backend, "judge_answer", egress)
 
     def calls(self, rows: pl.DataFrame) -> Iterator[Request]:
-        for row_id, text, instruction, response in rows.select(
-            "response_id", "text", "instruction", "response"
-        ).iter_rows():
-            inputs = {"text": text, "instruction": instruction, "response": response}
-            yield self.request(row_id, inputs, AnswerJudgementReply)
+        columns = ("response_id", "text", "instruction", "response", "given_instruction")
+        for row in rows.select(columns).iter_rows(named=True):
+            inputs = {"text": background(row), "instruction": row["instruction"], "response": row["response"]}
+            yield self.request(row["response_id"], inputs, AnswerJudgementReply)
 
     def results(self, rows: pl.DataFrame, answers: Answers) -> Outcome:
         kept, drops = [], Drops()

@@ -7,6 +7,7 @@ found decides, at each llm stage, whether the passage may go to that stage's bac
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,11 @@ import polars as pl
 from finemed.config import PhiConfig
 from finemed.records import Passage, ScannedPassage
 from finemed.stages.base import Contract, Outcome, split_rows
-from finemed.text.phi import LANGUAGES, Finding, scan
+from finemed.text.language import same_code
+from finemed.text.phi import LANGUAGES, Finding, scan_all
+
+SCANNED_COLUMNS = ("title", "text", "given_instruction", "given_response", "given_chosen")
+"""What a prompt may quote."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class PhiStage:
     """Map stage over passages."""
 
     config: PhiConfig
-    contract: Contract = Contract.one_to_one("phi", 1, Passage, ScannedPassage, "passage_id")
+    contract: Contract = Contract.one_to_one("phi", 2, Passage, ScannedPassage, "passage_id")
 
     def settings(self) -> dict[str, Any]:
         own: dict[str, Any] = {"drop": self.config.drop}
@@ -36,35 +41,41 @@ class PhiStage:
 
 
 def scan_passages(rows: pl.DataFrame, config: PhiConfig) -> Outcome:
-    """Adds what was found to every passage; title and text are looked through."""
+    """Adds what was found to every passage, in its title and in the texts that its source gives as well."""
+    codes = {language: same_code(language) for language in rows["language"].unique() if language}
+    known = [codes.get(language) in LANGUAGES for language in rows["language"]]
+    texts = rows.filter(known).select(pl.concat_str(SCANNED_COLUMNS, separator="\n", ignore_nulls=True)).to_series()
+    found = scan_all(texts)
     states, kinds, confidences = [], [], []
-    for title, text, language in rows.select("title", "text", "language").iter_rows():
-        if language not in LANGUAGES:
-            found: list[Finding] = []
-            states.append("not_scanned")
-        else:
-            found = scan(f"{title}\n{text}" if title else text)
-            states.append("found" if found else "none_found")
-        kinds.append(describe(found))
-        confidences.append(max((finding.confidence for finding in found), default=0.0))
+    place = 0
+    for is_known in known:
+        findings = found.get(place, ()) if is_known else ()
+        place += is_known
+        states.append(("found" if findings else "none_found") if is_known else "not_scanned")
+        kinds.append(describe(findings))
+        confidences.append(max((finding.confidence for finding in findings), default=0.0))
     scanned = rows.with_columns(
         pl.Series("phi_state", states, dtype=pl.String()),
         pl.Series("phi_kinds", kinds, dtype=pl.String()),
         pl.Series("phi_confidence", confidences, dtype=pl.Float64()),
     )
+    return split_rows(scanned, "passage_id", _reasons(scanned, config) if config.drop else {})
+
+
+def _reasons(scanned: pl.DataFrame, config: PhiConfig) -> dict[str, tuple[str, str]]:
+    """Why passages are dropped, by id."""
     reasons = {}
-    if config.drop:
-        for row_id, state, kind, confidence in scanned.select(
-            "passage_id", "phi_state", "phi_kinds", "phi_confidence"
-        ).iter_rows():
-            if confidence >= config.withhold_from:
-                reasons[row_id] = ("phi", kind)
-            elif config.withhold_unscanned and state == "not_scanned":
-                reasons[row_id] = ("phi", "not scanned: the detector does not know the language")
-    return split_rows(scanned, "passage_id", reasons)
+    for row_id, state, kinds, confidence in scanned.select(
+        "passage_id", "phi_state", "phi_kinds", "phi_confidence"
+    ).iter_rows():
+        if confidence >= config.withhold_from:
+            reasons[row_id] = ("phi", kinds)
+        elif config.withhold_unscanned and state == "not_scanned":
+            reasons[row_id] = ("phi", "not scanned: the detector does not know the language")
+    return reasons
 
 
-def describe(found: list[Finding]) -> str | None:
+def describe(found: Iterable[Finding]) -> str | None:
     """Each kind once with its highest confidence, the surest first; never the text that was found."""
     best: dict[str, float] = {}
     for finding in found:

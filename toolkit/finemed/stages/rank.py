@@ -1,7 +1,8 @@
 """Rank: the better ordinary answer of each question, beside its long answer where it needs one.
 
 *Reads* `JudgedResponse`. *Writes* `Sample`, one per question. *Drops* `lower_ranked`, `below_min_score`, and the
-answers of complex questions that lost their counterpart on the way: `no_reasoning_answer`, `no_ordinary_answer`.
+answers of complex questions that lost their counterpart on the way: `no_reasoning_answer`, `no_ordinary_answer`. The
+rejected answer of a pair that a source brings is kept whatever its score.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1: a reward model keeps the better of two answers.
 """
 
@@ -24,7 +25,7 @@ class RankStage:
     config: RankConfig
     contract: Contract = Contract(
         "rank",
-        1,
+        2,
         frame_schema(JudgedResponse),
         Sample,
         "response_id",
@@ -45,7 +46,7 @@ def rank(rows: pl.DataFrame, config: RankConfig) -> Outcome:
     drops = Drops()
     for row in rows.iter_rows(named=True):
         answers = groups.setdefault(row["instruction_id"], [])
-        if row["response_score"] < config.min_score:
+        if row["response_score"] < config.min_score and not _rejected_of_pair(row):
             drops.add(row["response_id"], "below_min_score", f"{row['response_score']:.2f} < {config.min_score}")
         else:
             answers.append(row)
@@ -69,6 +70,11 @@ def rank(rows: pl.DataFrame, config: RankConfig) -> Outcome:
     return Outcome(frame(Sample, kept), drops.frame())
 
 
+def _rejected_of_pair(answer: dict[str, Any]) -> bool:
+    """Whether a source brought this answer as the worse one of a pair: there a low score is its purpose."""
+    return answer["given_chosen"] is not None and answer["kind"] == "ordinary"
+
+
 def _sample(best: dict[str, Any], long: dict[str, Any] | None) -> dict[str, Any]:
     return {
         **best,
@@ -77,6 +83,7 @@ def _sample(best: dict[str, Any], long: dict[str, Any] | None) -> dict[str, Any]
         "reasoning": long and long["response"],
         "reasoning_model": long and long["response_model"],
         "reasoning_prompt": long and long["response_prompt"],
+        "reasoning_spans": long and long["answer_spans"],
         "reasoning_score": long and long["response_score"],
         "extractive": best["extractive"] or bool(long and long["extractive"]),
     }

@@ -46,7 +46,7 @@ class SplitStage:
     config: SplitConfig
     seed: int
     contract: Contract = Contract(
-        "split", 1, frame_schema(Sample), PooledSample, "instruction_id", "row_id", ("instruction_id",)
+        "split", 2, frame_schema(Sample), PooledSample, "instruction_id", "row_id", ("instruction_id",)
     )
 
     def settings(self) -> dict[str, Any]:

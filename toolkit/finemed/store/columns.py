@@ -6,60 +6,55 @@ configuration, and for a licence or an id one that would go unseen.
 
 from __future__ import annotations
 
-import csv
-import itertools
-import json
+from collections.abc import Iterator
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.store.formats import FIELDS, InputFile, writable
+from finemed.store.formats import FIELDS, MAX_RECORD, UNKNOWN, InputFile, writable
+from finemed.store.raw import LOOKED_AT, sample
+from finemed.store.read_parquet import schema_names
 
-FILES = 20
-LINES = 200
+RECORDS = 200
 
 
 def check_columns(source: SourceConfig, files: list[InputFile]) -> None:
-    """Looks at the schemas, headers or first lines of a source's first files.
+    """Looks at the schemas, headers or first records of a source's first files, until all columns are found.
 
     Raises:
-        InputError: a mapped column is in none of them.
+        InputError: a mapped column, or one of `where`, is in none of them.
     """
-    if any(file.format == "text" for file in files):
-        return
-    seen = [names for file in files[:FILES] if (names := _names(file)) is not None]
-    present = set().union(*seen)
-    if not present:
+    texts = any(file.format == "text" for file in files)
+    mapped = {f"columns.{field}": getattr(source.columns, field) for field in FIELDS}
+    if files[0].layout != "documents":
+        del mapped["columns.text"]  # an exchange has columns of its own
+    wanted = dict.fromkeys(source.where, "where")
+    if not texts:
+        wanted |= {column: setting for setting, column in mapped.items() if column is not None}
+    present: set[str] = set()
+    for file in [file for file in files if file.format not in ("text", UNKNOWN)][:LOOKED_AT]:
+        for names in _names(file):
+            present |= names
+            if wanted.keys() <= present:
+                return
+    if not present and not texts:
         return  # unreadable or empty: reading says so row by row
-    mapped = {field: getattr(source.columns, field) for field in FIELDS}
-    missing = [
-        f"`{column}` ({field})" for field, column in mapped.items() if column is not None and column not in present
-    ]
+    missing = [f"`{column}` ({setting})" for column, setting in wanted.items() if column not in present]
     if missing:
+        held = ", ".join(sorted(present))[:300] or "text files, which have no columns"
         raise InputError(
-            f"source `{source.name}`: no column {', '.join(missing)} in {files[0].name}; it has "
-            f"{', '.join(sorted(map(str, present)))[:300]}; set `sources[].columns`"
+            f"source `{source.name}`: no column {writable(', '.join(missing))} in {files[0].name}; it has "
+            f"{writable(held)}; set `sources[].columns` or `sources[].where`"
         )
 
 
-def _names(file: InputFile) -> set[str] | None:
-    """Column names of a file, or None where it cannot be read that way."""
-    try:
-        if file.format == "parquet":
-            import pyarrow.parquet as pq
-
-            return set(pq.read_schema(file.path).names)
-        if file.format == "csv":
-            with file.path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-                return set(next(csv.reader(lines), []))
-        with file.path.open("rb") as lines:
-            return {name for line in itertools.islice(lines, LINES) for name in _keys(line)}
-    except (OSError, ValueError, csv.Error):
-        return None
-
-
-def _keys(line: bytes) -> list[str]:
-    try:
-        value = json.loads(line.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return []
-    return [writable(str(key)) for key in value] if isinstance(value, dict) else []
+def _names(file: InputFile) -> Iterator[set[str]]:
+    """Columns of a file: its schema's, or those of one record after the other."""
+    if file.format == "parquet":
+        yield set(schema_names(file))
+        return
+    looked_at = 0
+    for values in sample(file, RECORDS):
+        yield set(map(str, values))
+        looked_at += sum(len(value) for value in values.values() if isinstance(value, str))
+        if looked_at > MAX_RECORD:
+            return

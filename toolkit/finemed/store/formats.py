@@ -1,26 +1,83 @@
-"""How each format of corpus gives up its records; a broken record is a fault, never an error.
+"""The files of a source: what format their endings say, where their bytes come from, what the manifest says of them.
 
 ::
 
-    for values, fault in read_jsonl(file):      # ({"text": "Croup ..."}, None), ({}, "not_json: Expecting value: ...")
-        ...
+    format_of("part-00017.jsonl.gz"), compression_of("part-00017.jsonl.gz")  ->  ("jsonl", "gzip")
+    InputFile(source, LocalFile(Path("corpus/a.jsonl")), "a.jsonl", "jsonl").facts()
+    ->  {"source": "demo", "file": "a.jsonl", "bytes": 5120, "sha256": "ba7816bf..."}
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
 
 from finemed.config import SourceConfig
-from finemed.errors import InputError
 from finemed.store.atomic import file_hash
 
 FIELDS = ("text", "title", "id", "url", "language", "license", "attribution")
-FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".csv": "csv", ".txt": "text", ".md": "text"}
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".txt": "text",
+    ".md": "text",
+}
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+UNKNOWN = "unknown"
+"""Format of a file whose ending says none; its one record is a fault."""
+_DOCUMENTS = (
+    ".pdf .doc .docx .odt .rtf .epub .html .htm .xml .xls .xlsx .tsv .tab "
+    ".arrow .feather .avro .orc .bz2 .xz .zip .7z .tar .tgz .gz .zst"
+)
+DOCUMENTS = frozenset(_DOCUMENTS.split())
+"""Endings of what may hold text and is not read; in a folder such a file is named in the ledger."""
+SIDECARS = frozenset(("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "croissant.json"))
+"""What dataset libraries lay beside the data."""
+EMPTY = "empty_file: it holds no record"
+MAX_RECORD = 16_000_000
+"""Longest record in bytes: the most of one that is held in memory."""
+
+Raw = Iterator[tuple[int, int | None, dict[str, Any], str | None]]
+"""Number of a record in its file, its line where it has one, its columns, and its fault."""
+
+
+class Place(Protocol):
+    """Where a file's bytes come from."""
+
+    def open(self) -> BinaryIO:
+        """The file from its first byte on; it can be sought in.
+
+        Raises:
+            OSError: it is here, but cannot be read.
+            InputError: it is elsewhere, and cannot be reached.
+        """
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Its size and what tells one version of it from another."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file on this machine."""
+
+    path: Path
+
+    def open(self) -> BinaryIO:
+        return self.path.open("rb")
+
+    def facts(self) -> dict[str, Any]:
+        try:
+            return {"bytes": self.path.stat().st_size, "sha256": file_hash(self.path)}
+        except OSError as error:
+            return {"bytes": None, "sha256": None, "unreadable": error.strerror}
 
 
 @dataclass(frozen=True)
@@ -28,24 +85,43 @@ class InputFile:
     """One file of a source: its name is relative to the source's folder, so no machine's path gets into a run."""
 
     source: SourceConfig
-    path: Path
+    place: Place
     name: str
     format: str
+    layout: str = "documents"
+    """What its records are; `auto` only while that is being found out."""
 
     def facts(self) -> dict[str, Any]:
-        """What the manifest says of it.
+        """What the manifest says of it."""
+        return {"source": self.source.name, "file": self.name, **self.place.facts()}
 
-        Raises:
-            InputError: the file cannot be read at all.
-        """
-        try:
-            size, sha256 = self.path.stat().st_size, file_hash(self.path)
-        except OSError as error:
-            raise InputError(
-                f"source `{self.source.name}`: {self.name} cannot be read ({error.strerror}); mend its permissions or "
-                "leave it out of `sources.path`"
-            ) from None
-        return {"source": self.source.name, "file": self.name, "bytes": size, "sha256": sha256}
+    @cached_property
+    def mapped(self) -> list[tuple[str, str]]:
+        """The fields that have a column, each with it; the text of an exchange is in other columns."""
+        columns = self.source.columns.model_dump()
+        if self.format == "text":
+            columns["title"] = columns["title"] or "title"
+        if self.layout not in ("documents", "auto"):
+            del columns["text"]
+        return [(field, columns[field]) for field in FIELDS if columns.get(field) is not None]
+
+    def wanted(self) -> set[str]:
+        """The columns that its documents are made of or chosen by."""
+        return {*self.source.where, *(column for _, column in self.mapped)}
+
+
+def format_of(name: str) -> str | None:
+    """Format that a file's ending says."""
+    path = PurePosixPath(name.lower())
+    if path.suffix in COMPRESSIONS:
+        inner = FORMATS.get(path.with_suffix("").suffix)
+        return None if inner == "parquet" else inner
+    return FORMATS.get(path.suffix)
+
+
+def compression_of(name: str) -> str | None:
+    """Compression that a file's ending says."""
+    return COMPRESSIONS.get(PurePosixPath(name.lower()).suffix)
 
 
 def writable(name: str) -> str:
@@ -58,101 +134,7 @@ def missing_column(column: str, names: list[str]) -> str:
     return f"missing_column: no `{column}` among {writable(', '.join(sorted(map(str, names)))[:120])}"
 
 
-Raw = Iterator[tuple[dict[str, Any], str | None]]
-"""Columns of a record, or a fault."""
-
-
-def read_jsonl(file: InputFile) -> Raw:
-    """One JSON object per line."""
-    try:
-        with file.path.open("rb") as lines:
-            for line in lines:
-                if line.strip():
-                    yield _json_line(line)
-    except OSError as error:
-        yield {}, f"unreadable_file: {error.strerror or type(error).__name__}"
-
-
-def _json_line(line: bytes) -> tuple[dict[str, Any], str | None]:
-    try:
-        value = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        return {}, f"not_utf8: byte {error.start} of the line"
-    except (ValueError, RecursionError) as error:
-        return {}, f"not_json: {error}"
-    if not isinstance(value, dict):
-        return {}, f"not_an_object: the line holds {type(value).__name__}"
-    return value, None
-
-
-def read_parquet(file: InputFile) -> Raw:
-    """Rows of a Parquet file; only mapped columns are read."""
-    import pyarrow.parquet as pq
-
-    wanted = [getattr(file.source.columns, field) for field in FIELDS]
-    try:
-        with pq.ParquetFile(file.path) as parquet:
-            names = parquet.schema_arrow.names
-            present = [name for name in names if name in wanted]
-            fault = None if file.source.columns.text in present else missing_column(file.source.columns.text, names)
-            for batch in parquet.iter_batches(batch_size=1000, columns=present):
-                for row, broken in _rows_of(batch):
-                    yield row, broken or fault
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        yield {}, _unreadable(file, error)
-
-
-def _rows_of(batch: Any) -> Raw:
-    """The batch's rows; where one holds text that is no text, that one alone is broken."""
-    try:
-        yield from ((row, None) for row in batch.to_pylist())
-    except UnicodeDecodeError:
-        for number in range(batch.num_rows):
-            try:
-                yield batch.slice(number, 1).to_pylist()[0], None
-            except UnicodeDecodeError as error:
-                yield {}, f"not_utf8: byte {error.start} of a value"
-
-
-def _unreadable(file: InputFile, error: Exception) -> str:
-    """The fault without the folder that the file lies in, which is this machine's affair."""
-    return f"unreadable_file: {' '.join(str(error).replace(str(file.path), file.name).split())[:200]}"
-
-
-def read_csv(file: InputFile) -> Raw:
-    """Rows of a CSV file with a header."""
-    try:
-        csv.field_size_limit(1 << 27)
-        with file.path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
-            for row in csv.DictReader(lines):
-                if None in row:
-                    yield {}, "extra_fields: more fields than the header has"
-                elif None in row.values():
-                    yield {}, "fewer_fields: fewer fields than the header has"
-                else:
-                    yield dict(row), None
-    except (OSError, csv.Error) as error:
-        yield {}, _unreadable(file, error)
-
-
-def read_text(file: InputFile) -> Raw:
-    """A whole text file as one record, its first line as the title."""
-    try:
-        text = file.path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        yield {}, _unreadable(file, error)
-        return
-    except UnicodeDecodeError as error:
-        yield {}, f"not_utf8: byte {error.start} of the file"
-        return
-    title = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    columns = file.source.columns
-    yield {columns.text: text, columns.title or "title": title[:200]}, None
-
-
-READERS: dict[str, Callable[[InputFile], Raw]] = {
-    "jsonl": read_jsonl,
-    "parquet": read_parquet,
-    "csv": read_csv,
-    "text": read_text,
-}
+def duplicate_column(file: InputFile, names: list[str]) -> str | None:
+    """The fault of all records of a file that has a column twice, where that column is read."""
+    twice = sorted(name for name in file.wanted() if names.count(name) > 1)
+    return f"duplicate_column: `{writable(twice[0])}` stands twice among the columns" if twice else None

@@ -1,18 +1,19 @@
-"""Corpora on disk to raw records, bad ones included.
+"""Corpora to raw records, bad ones included.
 
 A raw record is a dict with `record_id`, the mapped fields, and `fault` (a reason code and a fact) where it cannot be
 used; nothing here raises for a single bad row::
 
-    {"record_id": "demo/corpus.jsonl:17", "fault": "not_json: Expecting value at column 1", "text": None, ...}
+    {"record_id": "demo/corpus.jsonl:17", "fault": "not_json: Expecting value at character 1", "text": None, ...}
 """
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import itertools
-import re
+import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.records import content_id
-from finemed.store.formats import FIELDS, FORMATS, READERS, InputFile, missing_column, writable
+from finemed.store.formats import DOCUMENTS, SIDECARS, UNKNOWN, InputFile, LocalFile, Place, format_of, writable
+from finemed.store.mapping import map_record
+from finemed.store.raw import LOOKED_AT, layout_of, raw_records, sample
+from finemed.store.remote import find_remote, is_url
 
 BATCH_CHARACTERS = 16_000_000
 RAW_SCHEMA = pl.Schema(
@@ -42,57 +45,74 @@ RAW_SCHEMA = pl.Schema(
         "given_chosen": pl.String(),
     }
 )
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
-    """The files of a source, sorted by name.
+    """The files of a source, sorted by name, with the layout of its records.
 
     Raises:
-        InputError: nothing matches, or a file's format cannot be told.
+        InputError: nothing matches, a file's format cannot be told, or a URL cannot be reached.
     """
+    named = source.format != "auto"
+    remote = is_url(source.path)
+    found = find_remote(source.name, source.path, any_ending=named) if remote else _find_local(source, base)
+    files = [
+        InputFile(source, place, writable(name), source.format if named else format_of(name) or UNKNOWN)
+        for name, place in found
+    ]
+    if all(file.format == UNKNOWN for file in files):
+        raise InputError(
+            f"source `{source.name}`: {files[0].name}: format unknown from its ending; set `format` to one of "
+            "jsonl, json, parquet, csv, text"
+        )
+    layout = layout_of(source, files)
+    return [dataclasses.replace(file, layout=layout) for file in files]
+
+
+def _find_local(source: SourceConfig, base: Path) -> list[tuple[str, Place]]:
+    """Names, from the source's folder on, and places of what `path` matches."""
     pattern = Path(base, source.path)
     if pattern.is_file():
         found, root = [pattern], pattern.parent
     elif pattern.is_dir():
-        found, root = _below(pattern), pattern
+        found, root = sorted(_below(pattern, source.format)), pattern
     else:
         fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(source.path).parts))
         root = Path(base, fixed)
         rest = Path(source.path).relative_to(fixed)
         matches = sorted(glob.glob(str(Path(glob.escape(str(root)), rest)), recursive=True))
-        found = [Path(name) for name in matches if Path(name).is_file()]
+        found = [path for path in map(Path, matches) if _is_file(path)]
     if not found:
         raise InputError(f"source `{source.name}`: {source.path} matches no file under {base}; check `sources.path`")
-    files = []
-    for path in found:
-        kind = FORMATS.get(path.suffix.lower()) if source.format == "auto" else source.format
-        if kind is None:
-            raise InputError(
-                f"source `{source.name}`: {path.name}: format unknown from its ending; set `format` to one of "
-                "jsonl, parquet, csv, text"
-            )
-        files.append(InputFile(source, path, writable(path.relative_to(root).as_posix()), kind))
-    return files
+    return [(path.relative_to(root).as_posix(), LocalFile(path)) for path in found]
 
 
-def _below(folder: Path) -> list[Path]:
-    """Corpus files of a folder; runs of ours and hidden folders in it are no corpus."""
-    runs = {mark.parent for mark in folder.rglob("session.json") if (mark.parent / "stages").is_dir()}
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in FORMATS
-        and path.is_file()
-        and runs.isdisjoint(path.parents)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+def _is_file(path: Path) -> bool:
+    """A file, or a link to one that is not there, which will be a fault."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
+
+
+def _below(folder: Path, kind: str) -> Iterator[Path]:
+    """Corpus files of a folder, and subfolders that cannot be read; runs of ours and what is hidden are no corpus."""
+    told = DOCUMENTS if kind == "auto" else frozenset()
+    closed: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=closed.append):
+        here = Path(parent)
+        if "session.json" in names and "stages" in folders:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            known = name not in SIDECARS and (format_of(name) or PurePosixPath(name.lower()).suffix in told)
+            if known and not name.startswith(".") and _is_file(here / name):
+                yield here / name
+    yield from (Path(error.filename) for error in closed)
 
 
 def read_records(file: InputFile) -> Iterator[dict[str, Any]]:
     """The records of one file with their fields mapped; broken ones carry `fault`."""
-    for number, (values, fault) in enumerate(READERS[file.format](file), start=1):
-        yield _record(file, number, values, fault)
+    for number, line, values, fault in raw_records(file):
+        yield map_record(file, number, line, values, fault)
 
 
 def record_batches(files: list[InputFile], batch_rows: int) -> Iterator[tuple[int, pl.DataFrame]]:
@@ -100,6 +120,9 @@ def record_batches(files: list[InputFile], batch_rows: int) -> Iterator[tuple[in
 
     A record whose document id was already seen is marked `repeated_record`. Of the ids 60 bits are kept, 8 bytes a row;
     two of ten million documents share them with a probability of 4e-5.
+
+    Raises:
+        InputError: a source's `where` fits no record, or a file that is not on this machine cannot be read to its end.
     """
     seen = np.empty(0, dtype=np.int64)
     records = _all_records(files)
@@ -143,52 +166,29 @@ def _batch(records: Iterator[dict[str, Any]], batch_rows: int) -> list[dict[str,
 def _all_records(files: list[InputFile]) -> Iterator[dict[str, Any]]:
     for _, group in itertools.groupby(files, key=lambda file: file.source.name):
         of_source = list(group)
-        records = itertools.chain.from_iterable(read_records(file) for file in of_source)
-        yield from itertools.islice(records, of_source[0].source.limit)
+        yield from itertools.islice(_records_of(of_source), of_source[0].source.limit)
 
 
-def _record(file: InputFile, number: int, values: dict[str, Any], fault: str | None) -> dict[str, Any]:
-    source = file.source
-    fields: dict[str, str | None] = {}
-    for field in FIELDS:
-        column = getattr(source.columns, field) or ("title" if (file.format, field) == ("text", "title") else None)
-        value = values.get(column) if column is not None else None
-        if value is not None and not isinstance(value, str):
-            if field == "text":
-                fault = fault or f"text_not_string: `{column}` is {type(value).__name__}"
-            value = str(value)
-        if value is not None and _SURROGATE.search(value):
-            fault = fault or f"not_utf8: `{column}` holds half of a surrogate pair"
-            value = None
-        fields[field] = value
-    if fault is None:
-        fault = _text_fault(source.columns.text, values, fields["text"])
-    key = fields.pop("id")
-    text = fields.pop("text")
-    return {
-        "record_id": f"{source.name}/{file.name}:{number}",
-        "fault": fault,
-        "document_id": None if fault else content_id("document", source.name, key or "", text or ""),
-        "source": source.name,
-        "text": None if fault else text,
-        "title": fields["title"] or None,
-        "url": fields["url"] or source.url,
-        "language": fields["language"] or None,
-        "license": fields["license"] or source.license,
-        "attribution": fields["attribution"] or source.attribution,
-        "given_instruction": None,
-        "given_response": None,
-        "given_chosen": None,
-    }
+def _records_of(files: list[InputFile]) -> Iterator[dict[str, Any]]:
+    """The records of one source."""
+    source, found = files[0].source, False
+    for file in files:
+        for number, line, values, fault in raw_records(file):
+            found = found or fault is None
+            yield map_record(file, number, line, values, fault)
+    if source.where and not found:
+        wanted = "; ".join(f"`{column}` of {', '.join(map(str, values))}" for column, values in source.where.items())
+        raise InputError(
+            f"source `{source.name}`: no record has {writable(wanted)[:300]}; check `sources.where` against "
+            f"{_seen(files, list(source.where))}"
+        )
 
 
-def _text_fault(column: str, values: dict[str, Any], text: str | None) -> str | None:
-    if column not in values:
-        return missing_column(column, list(values))
-    if text is None or not text.strip():
-        return f"empty_text: `{column}` holds nothing"
-    if "\x00" in text:
-        return "nul_byte: the text holds NUL characters"
-    if "\ufffd" in text:
-        return "not_utf8: the text holds replacement characters"
-    return None
+def _seen(files: list[InputFile], columns: list[str]) -> str:
+    """Values of the columns in the first records."""
+    seen: dict[str, dict[str, None]] = {column: {} for column in columns}
+    for file in files[:LOOKED_AT]:
+        for values in sample(file):
+            for column in columns:
+                seen[column].setdefault(str(values.get(column)))
+    return writable("; ".join(f"`{column}`: {', '.join(list(found)[:8])}" for column, found in seen.items()))[:300]

@@ -4,39 +4,59 @@
 
     matcher = CueMatcher(load_taxonomy())
     matcher.classify("how are kidney stones treated".split())
-    # Placement(department="Surgery", subdepartment="Urology", confidence=0.4674)
+    # Placement(department="Surgery", subdepartment="Urology", confidence=0.9111)
 
-A cue is one to three whole words; regular English and Latin plurals count as the singular. Where cues overlap the
-longest one counts and uses its words up, so "gestational diabetes" is evidence for obstetrics, none for endocrinology.
+Cues are looked up as `finemed.text.terms` says. The constants below were chosen on
+``benchmarks/labels/departments_dev.csv``; ``docs/taxonomy.md`` has the quality on passages that nothing was tuned on.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from math import log2
+from collections.abc import Sequence
+from math import exp, log2
 from typing import NamedTuple
 
 from finemed.taxonomy import NONE_LABEL, Taxonomy
+from finemed.text.terms import TermFinder
 
-TITLE_FACTOR = 5.0
-"""How much more a cue counts in the title than in the text."""
+STRENGTH = (0.0, 1.0, 1.5, 4.0)
+"""Points of a cue by its weight: what is nearly decisive outweighs a handful of what is only typical."""
 
-RUNNER_UP_SHARE = 0.25
-"""Share of the evidence of the other sub-departments that a department may add to its best one."""
+REPEAT = 0.75
+"""Share of its points that a cue gains each time its count doubles."""
 
-MIN_EVIDENCE = 2.0
-"""Evidence below which the answer is "none": one typical cue, or two hints."""
+LEAD_WORDS = 30
+"""Length of the opening, where a text says what it is about."""
 
-WORDS_PER_POINT = 150
-"""A long text must show one more point of evidence per this many words, for in it some cue turns up by chance."""
+LEAD_FACTOR = 2.0
+"""What a cue in the opening gains, as a multiple of its points."""
 
-OWN_SHARE = 0.5
+TITLE_FACTOR = 4.0
+"""How much a cue in the title counts, as a multiple of its points."""
+
+SATURATION = 8.0
+"""Points from which a node's evidence grows ever more slowly, so that a long list of symptoms outweighs no topic."""
+
+OTHERS_SHARE = 0.1
+"""Share of the evidence of its other nodes that a department adds to that of its strongest one."""
+
+GATHER_SHARE = 0.3
+"""Share of the evidence beyond the strongest other department that a department marked `gathers` adds."""
+
+MIN_EVIDENCE = 4.0
+"""Evidence below which the answer is "none": one typical cue, or two hints. Longer texts need more."""
+
+LENGTH_POINTS = 1.5
+"""What more of it a text needs each time its length doubles, for in a long text some cue turns up by chance."""
+
+LENGTH_UNIT = 50
+"""Words from which that begins."""
+
+OWN_SHARE = 0.75
 """A sub-department with less than this share of its department's own evidence is "none": malaria has no organ."""
 
-_SATURATION = 6.0
-_CERTAIN = 4.0
-_IRREGULAR = {"child": "children", "foot": "feet", "tooth": "teeth", "woman": "women", "man": "men", "testis": "testes"}
+CONFIDENCE = (0.0, 0.22)
+"""Intercept and slope of the logistic curve from the lead over the next department to the confidence."""
 
 
 class Placement(NamedTuple):
@@ -48,116 +68,88 @@ class Placement(NamedTuple):
 
 
 class CueMatcher:
-    """Scores texts against a tree. Building it takes some milliseconds; it holds no state between texts."""
+    """Scores texts against a tree. Building it takes about 0.1 s."""
 
     def __init__(self, taxonomy: Taxonomy, *, minimum: float = MIN_EVIDENCE) -> None:
         self._taxonomy = taxonomy
         self._minimum = minimum
-        nodes = list(taxonomy.nodes())
-        self._ids = [node.id for node in nodes]
-        self._singular = _singulars({word for node in nodes for term in node.cues for word in term.split()})
-        # term -> its weights by node; "kidney failure" is stored as ("kidney", "failure")
-        self._cues: dict[tuple[str, ...], dict[int, int]] = {}
-        for position, node in enumerate(nodes):
+        self._ids = [node.id for node in taxonomy.nodes()]
+        self._finder = TermFinder({*taxonomy.ignored, *(term for node in taxonomy.nodes() for term in node.cues)})
+        # term -> points by node; an ignored term has none
+        self._points: dict[str, dict[int, float]] = {self._finder.name(term): {} for term in taxonomy.ignored}
+        for position, node in enumerate(taxonomy.nodes()):
             for term, weight in node.cues.items():
-                words = tuple(self._singular[word] for word in term.split())
-                by_node = self._cues.setdefault(words, {})
-                by_node[position] = max(weight, by_node.get(position, 0))
-        # first word -> length of the longest cue that it starts
-        self._reach: dict[str, int] = {}
-        for words in self._cues:
-            self._reach[words[0]] = max(len(words), self._reach.get(words[0], 0))
+                by_node = self._points.setdefault(self._finder.name(term), {})
+                by_node[position] = max(STRENGTH[weight], by_node.get(position, 0.0))
 
-    def score(self, words: Sequence[str]) -> dict[str, float]:
-        """Evidence per node id, for the nodes that have any, in tree order.
-
-        A cue of weight w that occurs n times adds w * (1 + log2 n).
+    def points(self, words: Sequence[str], title_words: Sequence[str] = ()) -> dict[str, float]:
+        """Points per node id, for the nodes that have any, in tree order.
 
         Args:
-            words: lower-case tokens; "crohn's", "crohn’s" and "x-linked" are taken apart here.
+            words: lower-case tokens of the text.
+            title_words: lower-case tokens of the title.
         """
+        counts: dict[str, int] = {}
+        opening: set[str] = set()
+        for position, term in self._finder.find(words):
+            counts[term] = counts.get(term, 0) + 1
+            if position < LEAD_WORDS:
+                opening.add(term)
+        factors = {
+            term: 1.0 + REPEAT * log2(count) + (LEAD_FACTOR if term in opening else 0.0)
+            for term, count in counts.items()
+        }
+        for _, term in self._finder.find(title_words):
+            factors[term] = factors.get(term, 0.0) + TITLE_FACTOR
         points: dict[int, float] = {}
-        for cue, count in Counter(self._matches(words)).items():
-            strength = 1.0 + log2(count)
-            for position, weight in self._cues[cue].items():
-                points[position] = points.get(position, 0.0) + weight * strength
-        return {self._ids[position]: points[position] for position in sorted(points)}
+        for term, factor in factors.items():
+            for node, strength in self._points[term].items():
+                points[node] = points.get(node, 0.0) + strength * factor
+        return {self._ids[node]: points[node] for node in sorted(points)}
 
     def classify(self, words: Sequence[str], title_words: Sequence[str] = ()) -> Placement:
         """The department with the most evidence, and its best sub-department.
 
-        A department has its own cues, its best sub-department's, and a share of the others'. Ties go to the node that
-        comes first in the tree. The confidence speaks of the department alone: its lead over the next one, divided by
-        its own evidence and a constant, so that little evidence makes it low as a close second does.
+        A department has the evidence of its strongest node, be it itself or a sub-department, and a share of the
+        others'. Ties go to the node that comes first in the tree. The confidence speaks of the department alone.
         """
-        evidence = {node_id: _saturated(points) for node_id, points in self.score(words).items()}
-        for node_id, points in self.score(title_words).items():
-            evidence[node_id] = evidence.get(node_id, 0.0) + TITLE_FACTOR * points
-        totals = []
-        for department in self._taxonomy.departments:
-            below = [evidence.get(child.id, 0.0) for child in department.children]
-            best = max(below, default=0.0)
-            totals.append(evidence.get(department.id, 0.0) + best + RUNNER_UP_SHARE * (sum(below) - best))
+        evidence = {node: _saturated(points) for node, points in self.points(words, title_words).items()}
+        totals = self._totals(evidence)
         first = max(totals)
-        if first < self._minimum + len(words) / WORDS_PER_POINT:
+        if first < self._minimum + LENGTH_POINTS * log2(1.0 + len(words) / LENGTH_UNIT):
             return Placement(NONE_LABEL, NONE_LABEL, 0.0)
         winner = totals.index(first)
         second = max((total for position, total in enumerate(totals) if position != winner), default=0.0)
         department = self._taxonomy.departments[winner]
-        points, label = max(
+        best, label = max(
             ((evidence.get(child.id, 0.0), child.label) for child in department.children),
             key=lambda pair: pair[0],
             default=(0.0, NONE_LABEL),
         )
-        if points < max(self._minimum, evidence.get(department.id, 0.0) * OWN_SHARE):
+        if best < max(self._minimum, OWN_SHARE * evidence.get(department.id, 0.0)):
             label = NONE_LABEL
-        return Placement(department.label, label, round((first - second) / (first + _CERTAIN), 4))
+        return Placement(department.label, label, _confidence(first - second))
 
-    def _matches(self, words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-        """The cues in order of appearance, the longest first where they overlap."""
-        text = f"{' '.join(words)} ".replace("-", " ").replace("’", "'").replace("'s ", " ").replace(" s ", " ")
-        singular = self._singular
-        folded = [singular.get(word, "") for word in text.split()]
-        skip_to = 0
-        for start, word in enumerate(folded):
-            if not word or start < skip_to or word not in self._reach:
-                continue
-            for length in range(self._reach[word], 0, -1):
-                cue = tuple(folded[start : start + length])
-                if cue in self._cues:
-                    yield cue
-                    skip_to = start + length
-                    break
+    def _totals(self, evidence: dict[str, float]) -> list[float]:
+        """Evidence per department, in tree order."""
+        totals = []
+        for department in self._taxonomy.departments:
+            parts = [evidence.get(node.id, 0.0) for node in (department, *department.children)]
+            strongest = max(parts)
+            totals.append(strongest + OTHERS_SHARE * (sum(parts) - strongest))
+        gathered = list(totals)
+        for position, department in enumerate(self._taxonomy.departments):
+            if department.gathers and len(totals) > 1:
+                others = totals[:position] + totals[position + 1 :]
+                gathered[position] += min(totals[position], GATHER_SHARE * (sum(others) - max(others)))
+        return gathered
 
 
 def _saturated(points: float) -> float:
-    """Grows ever more slowly, so that a long list of symptoms does not outweigh the name in the title."""
-    return _SATURATION * log2(1.0 + points / _SATURATION)
+    return SATURATION * log2(1.0 + points / SATURATION)
 
 
-def _singulars(vocabulary: set[str]) -> dict[str, str]:
-    """Maps every word of the cues, and its plural forms, to one form.
-
-    Where one cue word is the plural of another ("restless legs", "leg") both become the singular.
-    """
-    singular = {word: word for word in vocabulary}
-    for word in sorted(vocabulary, key=lambda word: (-len(word), word)):
-        for plural in _plurals(word):
-            singular[plural] = word
-    return singular
-
-
-def _plurals(word: str) -> Iterator[str]:
-    """Plausible plural forms; an impossible one ("lungae") does no harm, for no text has it."""
-    if len(word) < 3:
-        return
-    if word in _IRREGULAR:
-        yield _IRREGULAR[word]
-    yield word + "s"
-    if word.endswith(("s", "x", "z", "ch", "sh", "o")):
-        yield word + "es"
-    if word.endswith("y"):
-        yield word[:-1] + "ies"
-    for ending, plural in (("is", "es"), ("us", "i"), ("um", "a"), ("a", "ae"), ("ix", "ices"), ("oma", "omata")):
-        if word.endswith(ending):
-            yield word[: -len(ending)] + plural
+def _confidence(lead: float) -> float:
+    """How often, on the development passages, the first department was right where it led by this much evidence."""
+    intercept, slope = CONFIDENCE
+    return round(1.0 / (1.0 + exp(-intercept - slope * lead)), 4)

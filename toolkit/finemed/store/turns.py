@@ -1,0 +1,179 @@
+"""Messages in their usual forms to one exchange: what `store.conversations` builds its layouts from.
+
+::
+
+    turns([{"from": "human", "value": "What is croup?"}, {"from": "gpt", "value": "A viral ..."}], "conversations")
+    ->  [Turn("user", "What is croup?", "conversations[0]"), Turn("assistant", "A viral ...", "conversations[1]")]
+    exchange(those)  ->  Exchange("What is croup?", "A viral ...", None)
+
+Nothing here trusts a value: whatever a record holds ends as an exchange or as an `UnusableError` that says why.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import cycle
+from typing import Any, NamedTuple
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "assistant": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "system": "system",
+    "developer": "system",
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MARKED = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
+_ASKS = re.compile(r"\s*问\s*[:：]\s*")
+_REPLIES = re.compile(r"\s*答\s*[:：]\s*")
+
+
+_NO_ANSWER = "empty_answer: `{}` holds nothing; leave it out, or null, to have the question answered"
+
+
+class Exchange(NamedTuple):
+    """A question with the answers that its dataset brings; of a pair, `response` is the rejected one."""
+
+    instruction: str
+    response: str | None
+    chosen: str | None
+
+    @property
+    def text(self) -> str:
+        """All of it as one document: what is filtered, deduplicated, classified and looked through for PHI."""
+        return "\n\n".join(part for part in self if part is not None)
+
+
+class Turn(NamedTuple):
+    """A message that nobody has looked into yet."""
+
+    role: str
+    value: Any
+    place: str
+
+
+class UnusableError(ValueError):
+    """A record's fault: a code and a fact."""
+
+
+def fold(name: Any) -> str:
+    """A column's or a role's name without its case; empty for what is no name."""
+    return name.strip().lower() if isinstance(name, str) else ""
+
+
+def kind(value: Any) -> str:
+    """What a value is, for a fault."""
+    return "null" if value is None else type(value).__name__
+
+
+def items(value: Any, place: str) -> list[Any]:
+    """A list, or what a string holds as one in JSON.
+
+    Raises:
+        UnusableError: it is neither.
+    """
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            raise UnusableError(f"not_messages: `{place}` is a text, expected a list of messages") from None
+    if not isinstance(found, list):
+        raise UnusableError(f"not_messages: `{place}` is {kind(found)}, expected a list of messages")
+    return found
+
+
+def turns(value: Any, place: str) -> list[Turn]:
+    """The messages of a list, or of a string that holds one as JSON.
+
+    Raises:
+        UnusableError: it is neither, or a message has no role.
+    """
+    return [_turn(item, f"{place}[{number}]") for number, item in enumerate(items(value, place))]
+
+
+def _turn(item: Any, place: str) -> Turn:
+    if isinstance(item, str):
+        for speaker, mark in (("user", _ASKS), ("assistant", _REPLIES)):
+            if found := mark.match(item):
+                return Turn(speaker, item[found.end() :], place)
+        raise UnusableError(f"bad_roles: `{place}` is a text without a role")
+    if not isinstance(item, dict):
+        raise UnusableError(f"not_messages: `{place}` is {kind(item)}, expected a message")
+    stated = item.get("role", item.get("from"))
+    role = _ROLES.get(fold(stated))
+    if role is None:
+        told = f"the role {stated[:40]!a}" if isinstance(stated, str) else "no role"
+        raise UnusableError(f"bad_roles: `{place}` has {told}")
+    return Turn(role, item.get("content", item.get("value")), place)
+
+
+def marked(text: str, place: str) -> list[Turn]:
+    """The turns of ``Human: ... Assistant: ...`` in one string; none where the string is not of that form."""
+    if not text.lstrip().startswith("Human:"):
+        return []
+    marks = list(_MARKED.finditer(text))
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return [
+        Turn(_ROLES[mark.group(1).lower()], text[mark.end() : end].strip(), place)
+        for mark, end in zip(marks, ends, strict=True)
+    ]
+
+
+def without_system(conversation: list[Turn]) -> list[Turn]:
+    """The conversation without its system messages."""
+    return [turn for turn in conversation if turn.role != "system"]
+
+
+def exchange(conversation: list[Turn], *, first: bool = False) -> Exchange:
+    """The one exchange of a conversation; with `first`, the first of several.
+
+    Raises:
+        UnusableError: roles out of order, several exchanges without `first`, or a text that is empty or no text.
+    """
+    spoken = without_system(conversation)
+    if not spoken:
+        raise UnusableError("empty_question: no message of a user")
+    for turn, role in zip(spoken[:2] if first else spoken, cycle(("user", "assistant")), strict=False):
+        if turn.role != role:
+            raise UnusableError(f"bad_roles: `{turn.place}` comes from the {turn.role}, expected the {role}")
+    if len(spoken) > 2 and not first:
+        raise UnusableError(f"multi_turn: {len(spoken)} messages; `multi_turn: first` keeps the first exchange")
+    question = _text(spoken[0], "empty_question: `{}` holds nothing")
+    answer = _text(spoken[1], _NO_ANSWER) if len(spoken) > 1 else None
+    return Exchange(question, answer, None)
+
+
+def unmarked(found: Exchange) -> Exchange:
+    """Without ``问：`` and ``答：`` where the question and every answer open with theirs: there they are roles."""
+    answers = [None if text is None else _after(_REPLIES, text) for text in found[1:]]
+    question = _after(_ASKS, found.instruction)
+    if not question or "" in answers or not any(answers):
+        return found
+    return Exchange(question, *answers)
+
+
+def _after(mark: re.Pattern[str], text: str) -> str:
+    """What follows the mark; empty where the text does not open with it."""
+    found = mark.match(text)
+    return text[found.end() :] if found else ""
+
+
+def _text(turn: Turn, empty: str) -> str:
+    if not isinstance(turn.value, str):
+        raise UnusableError(f"not_string: `{turn.place}` is {kind(turn.value)}")
+    text = turn.value
+    if not text.strip():
+        raise UnusableError(empty.format(turn.place))
+    if "\x00" in text:
+        raise UnusableError(f"nul_byte: `{turn.place}` holds NUL characters")
+    if "\ufffd" in text:
+        raise UnusableError(f"not_utf8: `{turn.place}` holds replacement characters")
+    if _SURROGATE.search(text):
+        raise UnusableError(f"not_utf8: `{turn.place}` holds half of a surrogate pair")
+    return text
