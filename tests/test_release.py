@@ -173,7 +173,7 @@ def test_polars_and_pyarrow_read_every_file(release: Path) -> None:
                 "double",
                 "bool",
                 "list<element: struct<role: string, content: string>>",
-            "list<element: struct<start: int64, end: int64>>",
+                "list<element: struct<start: int64, end: int64>>",
             }
 
 
@@ -627,7 +627,7 @@ def test_the_manifest_counts_what_the_files_hold(release: Path) -> None:
         (*place, pool) for pool, rows in pools.items() for place in rows.select("department", "subdepartment").rows()
     )
     assert {key: value for key, value in coverage.items() if value} == recount
-    assert figures["models"]["ordinary answers"] == {"rules@2, respond@2": pools["sft"].height}
+    assert figures["models"]["ordinary answers"] == {"rules@3, respond@2": pools["sft"].height}
     assert sum(figures["models"]["questions"].values()) == figures["rows"]
     for config, splits in manifest["configs"].items():
         assert splits == {split: rows_of(release, config, split).height for split in splits}

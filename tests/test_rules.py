@@ -21,7 +21,7 @@ from finemed.llm.rules.outline import ANSWERING, SPARE, Outline
 from finemed.llm.rules.phrases import find_phrases, make_phrase
 from finemed.llm.rules.questions import MAX_SHARED, guess_task, is_deictic, shared
 from finemed.llm.rules.scores import WEIGHTS
-from finemed.llm.rules.tasks import CUE_WORDS, task_cues
+from finemed.llm.rules.tasks import CUE_WORDS, asked_tasks, task_cues
 from finemed.llm.rules.terms import Terms
 from finemed.llm.rules.topics import find_topic
 from finemed.llm.structured import parse_json, parse_sections
@@ -178,7 +178,7 @@ def test_json_replies_fit_their_schema(rules: Rules, task: str, text: str) -> No
         ("Rest.", "no whole sentence to work on (1 fragment)"),
         ("Is croup a viral infection? Why?", "no whole sentence to work on (2 question)"),
         (
-            "Held C, White H. Body mass index. J Am Heart Assoc 2022;11(3):23. Yu R, Li K. Trans fat. Clin Nutr 2019;8:1.",
+            "Held C, White H. Body mass index. J Am Heart 2022;11(3):23. Yu R, Li K. Trans fat. Clin Nutr 2019;8:1.",
             "no whole sentence to work on (4 reference)",
         ),
     ],
@@ -257,6 +257,11 @@ def test_lists_become_units_with_their_lead_and_whole_sentences_of_their_own() -
     ]
 
 
+def test_questions_in_a_list_are_questions() -> None:
+    text = "Ask these - How is an emergency handled? - How long does the service last? - Is it paid for?"
+    assert {kind for kind, cut in kinds(text) if cut.endswith("?")} == {"question"}
+
+
 def test_a_table_of_findings_loses_its_head_and_keeps_the_inheritance_apart() -> None:
     assert kinds(SIGNS)[1:] == [
         ("list", "Cleft lip 90% Small jaw 50% Deafness"),
@@ -317,6 +322,11 @@ def test_cues_cover_the_task_types_and_add_up() -> None:
     [
         ("How is croup inherited?", "mechanism"),
         ("What are the symptoms?", "presentation"),
+        ("What is croup?", "explanation"),
+        ("How many people have croup?", "interpretation"),
+        ("A child with croup is hoarse: which is the most likely diagnosis?", "differential_diagnosis"),
+        ("Does wheezing last?", "presentation"),
+        ("Which genetic tests are there?", "other"),
         ("Why?", "other"),
         ("", "other"),
     ],
@@ -341,6 +351,7 @@ def test_the_task_of_a_question_is_guessed_from_its_cues(question: str, task: st
         ("Angelman syndrome and the Babinski sign", ["Angelman syndrome", "the Babinski sign"]),
         ("He wants to control seizures and to support children.", ["seizures"]),
         ("The patient's family and the child’s visit", []),
+        ("Logistic regression and survey data on croup", ["croup"]),
         ("", []),
     ],
 )
@@ -442,6 +453,7 @@ def test_every_kind_and_task_has_templates_of_all_tiers(kind: str, task: str) ->
                 assert asked[0].isupper()
                 assert topic_phrase.text in asked
                 assert not is_deictic(asked)
+                assert task in asked_tasks(asked)
         assert all("{g}" in template and "{f" in template for template in frame.templates[2])
 
 
@@ -639,6 +651,13 @@ def test_a_sentence_that_refers_back_brings_the_one_before() -> None:
     outline = Outline.of(text)
     chosen = choose(outline, "What narrows the airway of children?", 2)
     assert extract(outline, chosen).text == "Croup is a viral infection. It narrows the airway of small children."
+
+
+def test_a_sentence_that_the_passage_repeats_is_said_once() -> None:
+    text = "The airway is narrow. The fever is low. The airway is narrow. A narrow airway is loud."
+    outline = Outline.of(text)
+    chosen = choose(outline, "How loud is the narrow airway?", 3)
+    assert extract(outline, chosen).text == "The airway is narrow. A narrow airway is loud."
 
 
 def test_the_styles_differ_in_length(rules: Rules) -> None:

@@ -41,20 +41,27 @@ class BuildOutcome:
 
     def explain(self) -> str:
         """What a person may do next."""
+        unread = self._quarantined()
         if self.release is None:
-            return "Stopped before the last stage; there is no new release."
+            return f"{unread}Stopped before the last stage; there is no new release."
         configs = self.release.manifest["configs"]
         counts = ", ".join(f"{pool} {sum(configs[pool].values())}" for pool in POOLS if pool in configs)
-        lost = self.run.manifest["stages"][0]["drops"]
-        unread = (
-            f"Dropped at ingest: {', '.join(f'{reason} {count}' for reason, count in lost.items())}.\n" if lost else ""
-        )
+        licences = self.release.manifest["figures"]["licences"]
+        unnamed = sorted({row["source"] for row in licences if not row["license"]})
+        unlicensed = f"No licence is stated for {', '.join(unnamed)}; the card says so.\n" if unnamed else ""
         return (
-            f"{unread}Rows: {counts}.\n"
+            f"{unread}{unlicensed}Rows: {counts}.\n"
             f"Load it:   datasets.load_dataset({str(self.release.path)!r}, {next(iter(configs))!r})\n"
             f"Read it:   {self.release.path / 'README.md'}\n"
             f"Follow it: finemed status {self.run.run}; finemed ledger {self.run.run}"
         )
+
+    def _quarantined(self) -> str:
+        """Records that could not be read, in one line; nothing where there are none."""
+        stages = self.run.manifest["stages"]
+        lost = stages[0]["drops"] if stages else {}
+        reasons = ", ".join(f"{reason} {count}" for reason, count in lost.items())
+        return f"Dropped at ingest: {reasons}; see `finemed ledger --stage ingest`.\n" if lost else ""
 
 
 def build_release(

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from finemed.llm.rules.lexicon import FUNCTION_WORDS, GENERIC
 from finemed.llm.rules.outline import SPARE, Outline, Unit
-from finemed.llm.rules.tasks import STRONG, task_cues
+from finemed.llm.rules.tasks import asked_tasks
 from finemed.text.normalise import words
 
 ANAPHORA = frozenset("it they he she this these those such its their both also however therefore".split())  # noqa: SIM905
@@ -50,7 +50,7 @@ def rank_units(outline: Outline, question: str) -> list[tuple[float, Unit]]:
     units = outline.answering()
     asked = words(question)
     forms = _forms(asked)
-    tasks = [task for task, weight in task_cues(asked, frozenset(asked)).items() if weight >= STRONG]
+    tasks = asked_tasks(question)
     held = [frozenset(map(forms.get, unit.distinct & forms.keys())) for unit in units]
     counts = Counter(base for bases in held for base in bases)
     scored = []
@@ -81,8 +81,9 @@ def choose(outline: Outline, question: str, most: int, *, relevant: float = RELE
     for score, unit in ranked:
         if len(chosen) >= most or (chosen and score < least):
             break
-        if unit not in chosen:
-            chosen.append(unit)
+        if any(unit.words == other.words for other in chosen):
+            continue
+        chosen.append(unit)
         antecedent = before.get(unit.start)
         if antecedent and unit.words[0] in ANAPHORA and antecedent not in chosen and len(chosen) < most:
             chosen.append(antecedent)

@@ -27,7 +27,7 @@ from finemed.taxonomy import NONE_LABEL, Taxonomy
 from finemed.text.cues import CueMatcher, Placement
 from finemed.text.normalise import words
 
-VERSION = 2
+VERSION = 3
 ENGLISH = frozenset({"en", "und", None})
 CONCISE, EXPLANATORY, THOUGHT, SUMMARY = 2, 5, 12, 3
 """Sentences of each kind of answer."""

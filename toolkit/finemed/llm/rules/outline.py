@@ -93,6 +93,8 @@ class Outline:
         for at, (start, end, kind) in enumerate(spans):
             tokens = _ASCII_WORD.findall(low, start, end) if low else words(text[start:end])
             distinct = frozenset(tokens)
+            if kind == LIST and text[end - 1] == "?":
+                kind = QUESTION
             kind = REFERENCE if at in cited else kind or _kind(text, start, end, tokens, distinct)
             tasks = task_cues(tokens, distinct) if kind in _TELLING else _NOTHING
             if kind in _ASKING:

@@ -26,6 +26,7 @@ from finemed.llm.rules.lexicon import (
     NOUNS_TOO,
     NUMBER,
     PARTICIPLE,
+    SURVEYS,
     VERB,
     VERB_OPENERS,
     VERBS_AT_FIRST,
@@ -82,13 +83,14 @@ _BULLETS = frozenset("-\u2013\u2022\u25cf*%")
 _OPENING = frozenset(".!?:;") | _BULLETS
 _VERBS = {"is": ("is", "are"), "does": ("does", "do"), "has": ("has", "have")}
 _EMPTY: frozenset[str] = frozenset()
+_NOWHERE = DEIXIS | SURVEYS
 
 # Letters of the tokens:  N S noun, singular and plural   n s a noun that may be a verb   m the same, a verb at first
 #   T a noun that takes a number   D number   A adjective   E G participle in -ed, in -ing   a article   o "of"
 #   p preposition or determiner   q pointing word   v what a verb follows   t "to"   u auxiliary   . mark of a sentence   - of an item
 #   F any other function word or mark   V verb, adverb
 _NOUNLIKE = "NSTnsmA"
-_NOUNS = rf"(?:[NST]|(?<![Ss])[nm]|[nm](?![{_NOUNLIKE}a])|(?<![NnmT])s|s(?![{_NOUNLIKE}a])|(?<=T)D)"
+_NOUNS = rf"(?:[NST]|(?<![Ss])[nm]|(?<![NnmT])s|s(?![{_NOUNLIKE}a])|(?<=T)D)"
 _FIRST = rf"(?:(?<!v)[NST]|(?<![vtNSTnmD])[ns]|(?<![vtNSTnmD])m(?![{_NOUNLIKE}])|(?<=[aqpo])m)"
 _MODIFIED = (
     rf"(?:A|(?<![uvtNSTnsmD.])E(?=[{_NOUNLIKE}])|(?<=a)G(?=[{_NOUNLIKE}]))(?:A|[EG](?=[{_NOUNLIKE}EG]))*+{_NOUNS}++"
@@ -211,7 +213,7 @@ def find_phrases(text: str, start: int, end: int) -> list[Phrase]:
 def _phrase(text: str, written: list[str], low: list[str], at: int, head: int, stop: int) -> Phrase | None:
     """The words as a phrase, if they name something; the noun before `head` decides its number."""
     facts = list(map(look_up, low[at:stop]))
-    if not any(word.names for word in facts) or not DEIXIS.isdisjoint(low[at:stop]):
+    if not any(word.names for word in facts) or not _NOWHERE.isdisjoint(low[at:stop]):
         return None
     before = low[at - 1] if at else ""
     if before in _POINTING or (stop - at == 1 and len(low[at]) < 4):
@@ -248,12 +250,19 @@ def _is_plain(text: str, word: str, following: list[str], opens: bool) -> bool:
     if (not word[1:].islower() and len(word) > 1) or any(map(str.istitle, following)):
         return False
     low = word.lower()
-    lower, upper = text.count(f" {low} "), text.count(f" {word} ")
-    if is_medical(low):
-        return upper <= lower + 1
+    lower, inside = text.count(f" {low} "), _inside(text, word)
     if opens and not lower:
-        return not following or following[0] not in EPONYMOUS
-    return lower > 0 and lower * 2 >= upper
+        return not inside and (is_medical(low) or not following or following[0] not in EPONYMOUS)
+    return lower * 2 >= inside if lower else is_medical(low) and inside < 2
+
+
+def _inside(text: str, word: str) -> int:
+    """How often the word stands in this case amid a sentence."""
+    count, at = 0, text.find(f" {word} ")
+    while at != -1:
+        count += text[at - 1 : at].islower() or text[at - 1 : at] == ","
+        at = text.find(f" {word} ", at + 1)
+    return count
 
 
 def _missing_article(noun: str, words: str) -> str:

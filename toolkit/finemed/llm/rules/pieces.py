@@ -138,6 +138,10 @@ def _list_items(text: str, start: int, end: int, places: Sequence[re.Match[str]]
         if not item:
             continue
         last = first + len(item)
+        if first == start and ")" in item:  # a table's head ends in a bracket
+            after = _skip_blanks(text, first + item.rindex(")") + 1, last)
+            first = after if text[after:last][:1].isupper() or text[after:last][:1].isdigit() else first
+            item = text[first:last]
         size = item.count(" ") + 1
         alone = size > 5 and _is_sentence(item)
         if alone or item.endswith(" inheritance"):  # the one finding that answers a question of its own
@@ -146,9 +150,6 @@ def _list_items(text: str, start: int, end: int, places: Sequence[re.Match[str]]
             yield first, last, able or ("" if alone else LIST)
             count = 0
             continue
-        if first == start and ")" in item:  # a table's head ends in a bracket
-            after = _skip_blanks(text, first + item.rindex(")") + 1, last)
-            first = after if text[after:last][:1].isupper() else first
         if count and count + size > LIST_WORDS:
             yield begin, stop, able or LIST
             count = 0

@@ -23,9 +23,9 @@ from finemed.llm.rules.frames import FINDINGS, TIERS, Frame, frames_for
 from finemed.llm.rules.outline import Unit
 from finemed.llm.rules.passages import Entry, Passage, place_of
 from finemed.llm.rules.phrases import Phrase
-from finemed.llm.rules.tasks import STRONG, task_cues
+from finemed.llm.rules.tasks import asked_tasks
 from finemed.llm.rules.wordlists import word_set
-from finemed.records import OTHER_TASK, TASK_TYPES
+from finemed.records import OTHER_TASK
 from finemed.text.normalise import words
 
 MAX_SHARED = 0.5
@@ -84,11 +84,8 @@ def shared(one: frozenset[str], other: frozenset[str]) -> float:
 
 def guess_task(question: str) -> str:
     """The task type that a question's own words point to most clearly, else `other`."""
-    tokens = words(question)
-    found = task_cues(tokens, frozenset(tokens))
-    best = max(found.values(), default=0)
-    leading = [task for task in TASK_TYPES if found.get(task) == best]
-    return leading[0] if best >= STRONG and len(leading) == 1 else OTHER_TASK
+    leading = asked_tasks(question)
+    return leading[0] if len(leading) == 1 else OTHER_TASK
 
 
 def build_questions(passage: Passage, offered: Sequence[str], difficulty: str) -> tuple[Question, Question]:

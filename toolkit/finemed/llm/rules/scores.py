@@ -20,7 +20,7 @@ from finemed.llm.rules.answers import ANAPHORA, content_words, rank_units
 from finemed.llm.rules.lexicon import GENERIC
 from finemed.llm.rules.outline import Outline, Unit
 from finemed.llm.rules.questions import is_deictic
-from finemed.llm.rules.tasks import STRONG, task_cues
+from finemed.llm.rules.tasks import asked_tasks, task_cues
 from finemed.llm.rules.wordlists import word_set
 from finemed.text.normalise import words
 from finemed.text.quality import is_medical
@@ -96,7 +96,7 @@ def question_features(question: str, outline: Outline) -> dict[str, float]:
     counts = Counter(word for one in held for word in one)
     return {
         "answerable": _share(frozenset[str]().union(*held[:2]), content),
-        "evidence": _evidence(asked, best),
+        "evidence": _evidence(question, best),
         "central": max(counts.values(), default=0) / max(1, len(ranked)),
         "specific": min(1.0, len(content) / 6),
         "form": _form(question, asked),
@@ -132,7 +132,7 @@ def answer_features(question: str, answer: str, outline: Outline) -> dict[str, f
     asked = frozenset(content_words(question))
     naming = [word for word in distinct if len(word) > 3 and word not in GENERIC]
     counts = Counter(word for unit in outline.units for word in unit.distinct)
-    tasks = _asked_tasks(words(question))
+    tasks = asked_tasks(question)
     cues = task_cues(tokens, distinct)
     evidence = max((cues.get(task, 0) for task in tasks), default=4)
     return {
@@ -157,12 +157,8 @@ def _verbatim(answer: str, outline: Outline) -> float:
     return min(1.0, held / max(1, len(answer.strip())))
 
 
-def _asked_tasks(asked: Sequence[str]) -> list[str]:
-    return [task for task, weight in task_cues(asked, frozenset(asked)).items() if weight >= STRONG]
-
-
-def _evidence(asked: Sequence[str], units: Sequence[Unit]) -> float:
-    tasks = _asked_tasks(asked)
+def _evidence(question: str, units: Sequence[Unit]) -> float:
+    tasks = asked_tasks(question)
     if not tasks:
         return 0.5
     return min(1.0, max((unit.evidence(task) for unit in units for task in tasks), default=0) / 8)

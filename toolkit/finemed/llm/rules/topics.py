@@ -26,6 +26,7 @@ from finemed.text.quality import is_medical
 
 _NO_ILLNESS = word_set("topics", "no_illness")
 _HAVERS = word_set("topics", "havers")
+_SMALL = frozenset("a an and at by for from in into of on or the to with without".split())  # noqa: SIM905
 _COUNTED = frozenset("attack fracture hernia aneurysm concussion cyst ulcer stone".split())  # noqa: SIM905
 _AS_ILLNESS = re.compile(r"\b(?:the|this) (?:disorder|syndrome|disease|condition)\b")
 _ASKS = frozenset({"is", "are", "causes", "might", "have", "has"})
@@ -142,7 +143,7 @@ def _lowered(name: str, text: str, terms: Terms) -> str:
             known = _has(text, low) or (
                 token[1:].islower() and (_is_common(low) or (low in terms.words and not eponym))
             )
-            if known or (low in FUNCTION_WORDS and at > 0) or (titled and not eponym):
+            if known or (low in _SMALL and at > 0) or (titled and not eponym):
                 token = token.lower()
         out.append(token)
     return " ".join(out)
