@@ -400,7 +400,8 @@ def connect(server: Server, caplog: pytest.LogCaptureFixture) -> Iterator[Callab
     opened: list[OpenAIChat] = []
 
     def make(**settings: Any) -> OpenAIChat:
-        chosen = {"base_url": server.url, "api_key_env": "FINEMED_TEST_KEY", "max_retries": 2} | settings
+        chosen = {"base_url": server.url, "api_key_env": "FINEMED_TEST_KEY", "max_retries": 2}
+        chosen |= {"retry_wait_s": 0.01, "patience_s": 1.0, "structured": "off"} | settings
         opened.append(OpenAIChat(OpenAIBackend(type="openai", model="m", **chosen)))
         return opened[-1]
 

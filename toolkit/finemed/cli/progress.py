@@ -14,7 +14,21 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+    from finemed.llm.accounting import Tally
+
 EVERY_S = 10.0
+
+
+def spoken(tally: Tally) -> str:
+    """Calls, tokens, money and failures in one line."""
+    parts = [f"{tally.calls:,} calls"]
+    if tally.stored:
+        parts.append(f"{tally.stored:,} stored replies")
+    parts.append(f"{tally.prompt_tokens:,} + {tally.completion_tokens:,} tokens")
+    if tally.price is not None and tally.cost is not None:
+        parts.append(f"{tally.cost:,.2f} {tally.price.currency}")
+    parts += [f"{state} {count:,}" for state, count in tally.failures.items()]
+    return ", ".join(parts)
 
 
 class Lines:
@@ -23,6 +37,7 @@ class Lines:
     def __init__(self) -> None:
         self._stage = ""
         self._total: int | None = None
+        self._tally: Tally | None = None
         self._first = self._done = 0.0
         self._started = self._told = time.monotonic()
 
@@ -30,6 +45,12 @@ class Lines:
         self._stage, self._total = stage, total
         self._first = self._done = float(min(done, total or done))
         self._started = self._told = time.monotonic()
+
+    def watch(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def say(self, message: str) -> None:
+        click.echo(f"{self._stage}: {message}", err=True)
 
     def advance(self, rows: float) -> None:
         self._done += rows
@@ -39,10 +60,13 @@ class Lines:
             rate = (self._done - self._first) / max(now - self._started, 1e-9)
             left = f", about {(self._total - self._done) / rate:.0f} s left" if self._total and rate else ""
             of = f" of {self._total:,}" if self._total else ""
-            click.echo(f"{self._stage}: {self._done:,.0f}{of} rows, {rate:,.1f} a second{left}", err=True)
+            calls = f"; {spoken(self._tally)}" if self._tally and self._tally.calls else ""
+            click.echo(f"{self._stage}: {self._done:,.0f}{of} rows, {rate:,.1f} a second{left}{calls}", err=True)
 
     def finish(self, summary: str) -> None:
-        click.echo(f"{self._stage}: {summary} ({time.monotonic() - self._started:.1f} s)", err=True)
+        calls = f"; {spoken(self._tally)}" if self._tally and (self._tally.calls or self._tally.stored) else ""
+        click.echo(f"{self._stage}: {summary} ({time.monotonic() - self._started:.1f} s){calls}", err=True)
+        self._tally = None
 
 
 class Bars:
@@ -62,6 +86,7 @@ class Bars:
             transient=True,
         )
         self._task: TaskID | None = None
+        self._tally: Tally | None = None
         self._stage = ""
         self._started = time.monotonic()
         self._first = 0
@@ -76,13 +101,24 @@ class Bars:
         if self._task is not None:
             task = self._bars.tasks[-1]
             rate = (task.completed + rows - self._first) / max(time.monotonic() - self._started, 1e-9)
-            self._bars.update(self._task, advance=rows, rate=f"{rate:,.0f} rows/s")
+            calls = f"  {spoken(self._tally)}" if self._tally and self._tally.calls else ""
+            self._bars.update(self._task, advance=rows, rate=f"{rate:,.1f} rows/s{calls}")
+
+    def watch(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def say(self, message: str) -> None:
+        self._bars.console.print(f"{self._stage}: {message}", markup=False)
 
     def finish(self, summary: str) -> None:
         if self._task is not None:
             self._bars.remove_task(self._task)
         self._bars.stop()
-        self._bars.console.print(f"{self._stage:<22} {summary}  [dim]{time.monotonic() - self._started:.1f} s[/dim]")
+        calls = f"  {spoken(self._tally)}" if self._tally and (self._tally.calls or self._tally.stored) else ""
+        self._bars.console.print(
+            f"{self._stage:<22} {summary}  [dim]{time.monotonic() - self._started:.1f} s{calls}[/dim]"
+        )
+        self._tally = None
 
     def close(self) -> None:
         """Stops drawing and shows the cursor again."""

@@ -8,12 +8,14 @@
 from finemed.config.file import load_config
 from finemed.config.identity import identity, stable_hash
 from finemed.config.settings import (
+    LLM_SECTIONS,
     BuildConfig,
     CardConfig,
     ClassifyConfig,
     Columns,
     DecontaminateConfig,
     DedupConfig,
+    EndpointConfig,
     FilterConfig,
     GenerateConfig,
     IngestConfig,
@@ -22,6 +24,7 @@ from finemed.config.settings import (
     LlmConfig,
     OpenAIBackend,
     PhiConfig,
+    Price,
     QuotaConfig,
     RankConfig,
     ReasonConfig,
@@ -34,12 +37,14 @@ from finemed.config.settings import (
 )
 
 __all__ = [
+    "LLM_SECTIONS",
     "BuildConfig",
     "CardConfig",
     "ClassifyConfig",
     "Columns",
     "DecontaminateConfig",
     "DedupConfig",
+    "EndpointConfig",
     "FilterConfig",
     "GenerateConfig",
     "IngestConfig",
@@ -48,6 +53,7 @@ __all__ = [
     "LlmConfig",
     "OpenAIBackend",
     "PhiConfig",
+    "Price",
     "QuotaConfig",
     "RankConfig",
     "ReasonConfig",

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from finemed.engines.base import Progress, Shards, Sink
+from finemed.llm.accounting import Budget, Tally
 from finemed.llm.ask import ask
 from finemed.llm.base import Answer, Request
 from finemed.stages.base import GlobalStage, LlmStage, MapStage
@@ -49,7 +50,15 @@ class _Open:
     answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
 
 
-def run_llm(stage: LlmStage, shards: Shards, sink: Sink, journal: Journal | None, progress: Progress) -> dict[str, Any]:
+def run_llm(
+    stage: LlmStage,
+    shards: Shards,
+    sink: Sink,
+    journal: Journal | None,
+    progress: Progress,
+    tally: Tally | None = None,
+    budget: Budget | None = None,
+) -> dict[str, Any]:
     """Streams the requests of all shards through the backend and writes each shard when its last answer is in.
 
     Shards are opened only as the backend asks for more requests, so memory holds those with calls in flight.
@@ -75,12 +84,18 @@ def run_llm(stage: LlmStage, shards: Shards, sink: Sink, journal: Journal | None
         if not shard.answers:
             progress.advance(shard.rows.height)
 
+    tally = tally or Tally()
+    progress.watch(tally)
+    stage.backend.say = progress.say
     stream = ask(
         requests(),
         stage.backend,
         journal,
         parse=lambda request: lambda text: stage.parse(request, text),
         max_reasks=stage.max_reasks,
+        tally=tally,
+        budget=budget,
+        limit=stage.limit,
     )
     for answer in stream:
         index = shard_of.pop(answer.request.owner)

@@ -2,7 +2,7 @@
 
 ::
 
-    for answer in ask(requests, backend, journal, parsers=..., max_reasks=2):
+    for answer in ask(requests, backend, journal, parse=..., max_reasks=2):
         answer.state  ->  "parsed" | "unparsable" | "truncated" | "refused" | "error"
 """
 
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from finemed.llm.accounting import Budget, FailureLimit, Tally
 from finemed.llm.base import Answer, Backend, Completion, Request
 from finemed.llm.structured import UnparsableError, parse_json
 from finemed.models import split_reasoning
@@ -30,6 +31,9 @@ def ask(
     *,
     parse: Callable[[Request], Parse],
     max_reasks: int,
+    tally: Tally | None = None,
+    budget: Budget | None = None,
+    limit: FailureLimit | None = None,
 ) -> Iterator[Answer]:
     """One answer per request, in any order.
 
@@ -39,64 +43,152 @@ def ask(
 
     Raises:
         BackendError: the backend as a whole cannot be used; everything that came back before is stored.
+        BudgetError: the next call does not fit the budget; everything that was under way is stored.
+        StageError: more replies are unusable than the limit allows.
     """
-    again: deque[Request] = deque()
-    ready: deque[Completion] = deque()
-    source = iter(requests)
-    exhausted = False
+    asking = _Asking(iter(requests), backend, None if backend.free else journal, max_reasks, tally or Tally(), budget)
+    while True:
+        for completion in backend.complete(asking.pending()):
+            answer = asking.settle(asking.stored(completion), parse)
+            if answer is not None:
+                yield answer
+            yield from asking.settled(parse)
+            _check(limit, backend, asking.tally)
+        yield from asking.settled(parse)
+        _check(limit, backend, asking.tally)
+        if asking.done():
+            return
+        asking.refuse_what_does_not_fit(limit.stage if limit else "build")
 
-    def pending() -> Iterator[Request]:
-        nonlocal exhausted
-        while len(ready) < READ_AHEAD:
-            request = again.popleft() if again else next(source, None)
+
+def _check(limit: FailureLimit | None, backend: Backend, tally: Tally) -> None:
+    if limit is not None and not backend.free:
+        limit.check(tally)
+
+
+class _Asking:
+    """What is still to be asked, what came back, and under which key each call goes."""
+
+    def __init__(
+        self,
+        source: Iterator[Request],
+        backend: Backend,
+        journal: Journal | None,
+        max_reasks: int,
+        tally: Tally,
+        budget: Budget | None,
+    ) -> None:
+        self.tally = tally
+        self._source = source
+        self._backend = backend
+        self._journal = journal
+        self._max_reasks = max_reasks
+        self._budget = None if backend.free else budget
+        self._identity = backend.identity()
+        self._again: deque[Request] = deque()
+        self._ready: deque[Completion] = deque()
+        self._keys: dict[int, str] = {}
+        self._exhausted = False
+        self._blocked = False
+
+    def done(self) -> bool:
+        """Whether nothing is left to ask."""
+        return self._exhausted and not self._again
+
+    def pending(self) -> Iterator[Request]:
+        """The requests that need a call, as long as few stored replies wait and the budget holds."""
+        self._blocked = False
+        while len(self._ready) < READ_AHEAD:
+            request = self._again.popleft() if self._again else next(self._source, None)
             if request is None:
-                exhausted = True
+                self._exhausted = True
                 return
-            stored = journal.get(request.key(backend.identity())) if journal is not None and not backend.free else None
-            if stored is None:
-                yield request
-            else:
-                ready.append(Completion.restored(request, stored))
+            held = self._held(request)
+            if held is not None:
+                self.tally.stored += 1
+                self._ready.append(held)
+                continue
+            self._probe(request)
+            if self._budget is not None and not self._budget.allows(self._backend.name, request):
+                self._again.appendleft(request)
+                self._blocked = True
+                return
+            yield request
 
-    def settle(completion: Completion) -> Answer | None:
-        answer = _read(completion, backend, parse(completion.request))
-        if answer.state == "unparsable" and completion.request.reask < max_reasks:
-            again.append(dataclasses.replace(completion.request, reask=completion.request.reask + 1))
+    def _held(self, request: Request) -> Completion | None:
+        if self._journal is None:
             return None
+        key = request.key(self._identity)
+        reply = self._journal.get(key)
+        if reply is None:
+            self._keys[id(request)] = key
+            return None
+        return Completion.restored(request, reply)
+
+    def _probe(self, request: Request) -> None:
+        """Before the first structured call: does the server keep to a schema? Its answer is stored like any other."""
+        if request.reply is None:
+            return
+        probe = self._backend.probe()
+        if probe is None:
+            return
+        held = self._held(probe)
+        if held is None:
+            (held,) = list(self._backend.complete([probe]))
+            held = self.stored(held)
+        self._backend.probed(held)
+
+    def stored(self, completion: Completion) -> Completion:
+        """Stores a reply and returns what the journal holds.
+
+        Two equal requests in flight get two replies; the first one stored counts for both, as it will after a restart.
+        A request that the server refused to work on cost nothing and may be mended there, so it is not stored.
+        """
+        request = completion.request
+        key = self._keys.pop(id(request), None) or request.key(self._identity)
+        if completion.finish == "error":
+            if self._budget is not None:
+                self._budget.release(request)
+            return completion
+        self.tally.called(completion.usage)
+        if self._budget is not None:
+            self._budget.charge(self._backend.name, completion.usage, request)
+        if self._journal is None:
+            return completion
+        fresh = self._journal.put(key, task=request.prompt.label, model=self._backend.name, reply=completion.stored())
+        held = None if fresh else self._journal.get(key)
+        return completion if held is None else Completion.restored(request, held)
+
+    def settle(self, completion: Completion, parse: Callable[[Request], Parse]) -> Answer | None:
+        """The answer, or None where it is asked for again."""
+        request = completion.request
+        answer = _read(completion, self._backend, parse(request))
+        if answer.state == "unparsable" and request.reask < self._max_reasks:
+            self._again.append(dataclasses.replace(request, reask=request.reask + 1))
+            return None
+        self.tally.states[answer.state] += 1
         return answer
 
-    def settled() -> Iterator[Answer]:
-        while ready:
-            answer = settle(ready.popleft())
+    def settled(self, parse: Callable[[Request], Parse]) -> Iterator[Answer]:
+        """The answers of stored replies."""
+        while self._ready:
+            answer = self.settle(self._ready.popleft(), parse)
             if answer is not None:
                 yield answer
 
-    while True:
-        for completion in backend.complete(pending()):
-            if journal is not None and not backend.free:
-                completion = _stored(journal, backend, completion)
-            answer = settle(completion)
-            if answer is not None:
-                yield answer
-            yield from settled()
-        yield from settled()
-        if exhausted and not again:
+    def refuse_what_does_not_fit(self, stage: str) -> None:
+        """With nothing in flight, a call that the budget does not hold ends the stage.
+
+        Raises:
+            BudgetError: the next call does not fit.
+        """
+        if not self._blocked or self._budget is None:
             return
-
-
-def _stored(journal: Journal, backend: Backend, completion: Completion) -> Completion:
-    """Stores a reply and returns what the journal holds.
-
-    Two equal requests in flight get two replies; the first one stored counts for both, as it will after a restart. A
-    request that the server refused to work on cost nothing and may be mended there, so it is not stored.
-    """
-    if completion.finish == "error":
-        return completion
-    request = completion.request
-    key = request.key(backend.identity())
-    journal.put(key, task=request.prompt.label, model=backend.name, reply=completion.stored())
-    held = journal.get(key)
-    return completion if held is None else Completion.restored(request, held)
+        request = self._again[0]
+        if self._budget.allows(self._backend.name, request):
+            self._budget.release(request)
+            return
+        raise self._budget.reached(stage)
 
 
 def _read(completion: Completion, backend: Backend, parse: Parse) -> Answer:

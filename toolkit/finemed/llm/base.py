@@ -11,7 +11,7 @@ A request names its task and structured inputs (what an embedded backend reads) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -113,6 +113,10 @@ class Answer:
     detail: str = ""
 
 
+def silent(message: str) -> None:
+    """What backends say to where nobody listens."""
+
+
 class Backend(Protocol):
     """A source of language."""
 
@@ -126,6 +130,8 @@ class Backend(Protocol):
     """How the model marks its reasoning."""
     extractive: bool
     """True where answers are cut from the passage instead of written."""
+    say: Callable[[str], None]
+    """Told what a person should know while it works: pauses, a server that ignores schemas."""
 
     def identity(self) -> dict[str, Any]:
         """What decides its replies besides the request; part of keys and fingerprints."""
@@ -136,6 +142,12 @@ class Backend(Protocol):
         Raises:
             BackendError: it cannot, for example since its key is not set.
         """
+
+    def probe(self) -> Request | None:
+        """A call to make before the first structured one, to learn what the server can do; None where none is due."""
+
+    def probed(self, completion: Completion) -> None:
+        """Takes the reply to the probe."""
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions in any order; reads ahead only as far as it works in parallel.

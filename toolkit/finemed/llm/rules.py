@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from finemed.llm.base import Completion, Request
+from finemed.llm.base import Completion, Request, silent
 from finemed.llm.questions import Outline, build_questions, content_words, extract, is_deictic, rank_sentences
 from finemed.llm.structured import format_sections
 from finemed.models import profile_for
@@ -43,6 +43,7 @@ class Rules:
         self._taxonomy = taxonomy
         self._cues = CueMatcher(taxonomy)
         self.profile = profile_for(None)
+        self.say: Callable[[str], None] = silent
         self._tasks: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
             "classify": self._classify,
             "generate": _generate,
@@ -57,6 +58,12 @@ class Rules:
 
     def ready(self) -> None:
         """Always."""
+
+    def probe(self) -> None:
+        """Nothing to learn."""
+
+    def probed(self, completion: Completion) -> None:
+        """Never called."""
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         for request in requests:

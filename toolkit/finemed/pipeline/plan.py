@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from finemed.config import BuildConfig, RulesBackend, identity, stable_hash
+from finemed.config import LLM_SECTIONS, BuildConfig, OpenAIBackend, Price, RulesBackend, identity, stable_hash
 from finemed.errors import ConfigError
+from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, Response, ScannedPassage
 from finemed.stages.base import Stage
@@ -104,6 +105,34 @@ class Plan:
         if key not in self._backends:
             self._backends[key] = self._make(settings)
         return self._backends[key]
+
+    def price(self, section: str) -> Price | None:
+        """What a section's backend costs; None where it costs nothing or nobody said."""
+        settings = self.config.backend_of(section) if section in LLM_SECTIONS else None
+        return settings.price if isinstance(settings, OpenAIBackend) else None
+
+    def prices(self) -> dict[str, Price]:
+        """Prices by backend name, for a budget over all stages."""
+        known = {section: self.price(section) for section in LLM_SECTIONS}
+        return {self.backend(section).name: price for section, price in known.items() if price is not None}
+
+    def budget(self, *, max_tokens: int | None, max_cost: float | None) -> Budget | None:
+        """A limit over all calls of the run; None where none is set.
+
+        Raises:
+            ConfigError: a limit on money where a backend has no price, or prices in several currencies.
+        """
+        if max_tokens is None and max_cost is None:
+            return None
+        prices = self.prices()
+        if max_cost is not None:
+            paid = {self.backend(section).name for section in LLM_SECTIONS if not self.backend(section).free}
+            unknown = sorted(paid - set(prices))
+            if unknown:
+                raise ConfigError(f"--max-cost: no `price` for {', '.join(unknown)}; set it under `backends`")
+            if len({price.currency for price in prices.values()}) > 1:
+                raise ConfigError("--max-cost: the prices are in several currencies; use one, or --max-tokens")
+        return Budget(max_tokens, max_cost, prices)
 
     def egress(self, section: str) -> Egress:
         """What may be sent to the backend of a section."""

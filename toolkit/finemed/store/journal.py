@@ -65,10 +65,10 @@ class Journal:
         found = self._execute("SELECT reply FROM replies WHERE key = ?", (key,)).fetchone()
         return None if found is None else dict(json.loads(found[0]))
 
-    def put(self, key: str, *, task: str, model: str, reply: dict[str, Any]) -> None:
-        """Stores a reply durably; the first one stored under a key stays."""
+    def put(self, key: str, *, task: str, model: str, reply: dict[str, Any]) -> bool:
+        """Stores a reply durably; the first one stored under a key stays. False where there was one."""
         usage = reply.get("usage") or {}
-        self._execute(
+        written = self._execute(
             "INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
             (
                 key,
@@ -79,6 +79,7 @@ class Journal:
                 usage.get("completion_tokens"),
             ),
         )
+        return written.rowcount == 1
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         try:
