@@ -14,7 +14,20 @@ import click
 from finemed import __version__
 from finemed.errors import FineMedError
 
-COMMANDS = ("init", "build", "demo", "status", "coverage", "ledger", "journal", "reparse", "train", "ttt")
+COMMANDS = (
+    "init",
+    "plan",
+    "trial",
+    "build",
+    "demo",
+    "status",
+    "coverage",
+    "ledger",
+    "journal",
+    "reparse",
+    "train",
+    "ttt",
+)
 
 
 class LazyGroup(click.Group):
