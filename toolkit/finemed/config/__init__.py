@@ -5,6 +5,8 @@
     config = load_config(Path("finemed.yaml"), ["route.top_share=0.1"])
 """
 
+from finemed.config.backends import BatchBackend, EndpointConfig, OpenAIBackend, Price, RulesBackend, VllmBackend
+from finemed.config.base import Settings
 from finemed.config.file import load_config
 from finemed.config.identity import identity, stable_hash
 from finemed.config.settings import (
@@ -15,29 +17,25 @@ from finemed.config.settings import (
     Columns,
     DecontaminateConfig,
     DedupConfig,
-    EndpointConfig,
     FilterConfig,
     GenerateConfig,
     IngestConfig,
     JudgeAnswersConfig,
     JudgeConfig,
     LlmConfig,
-    OpenAIBackend,
     PhiConfig,
-    Price,
     QuotaConfig,
     RankConfig,
     ReasonConfig,
     RespondConfig,
     RouteConfig,
-    RulesBackend,
-    Settings,
     SourceConfig,
     SplitConfig,
 )
 
 __all__ = [
     "LLM_SECTIONS",
+    "BatchBackend",
     "BuildConfig",
     "CardConfig",
     "ClassifyConfig",
@@ -63,6 +61,7 @@ __all__ = [
     "Settings",
     "SourceConfig",
     "SplitConfig",
+    "VllmBackend",
     "identity",
     "load_config",
     "stable_hash",

@@ -8,18 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-VOLATILE: dict[str, Any] = {"volatile": True}
-Share = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
-
-
-class Settings(BaseModel):
-    """Base of all settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
+from finemed.config.backends import Backend, BatchBackend, OpenAIBackend, RulesBackend, VllmBackend
+from finemed.config.base import VOLATILE, Name, Settings, Share
 
 Layout = Literal[
     "auto", "documents", "alpaca", "sharegpt", "messages", "prompt_completion", "question_answer", "preference"
@@ -291,83 +283,6 @@ class CardConfig(Settings):
     """Where to report a problem with the data."""
 
 
-class RulesBackend(Settings):
-    """The embedded extractive backend: deterministic, local, free."""
-
-    type: Literal["rules"] = "rules"
-    """Names the kind of backend."""
-
-
-class EndpointConfig(Settings):
-    """One server of a pool."""
-
-    base_url: str = Field(pattern=r"^https?://", json_schema_extra=VOLATILE)
-    """Its address, such as http://gpu-1:8000/v1."""
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", json_schema_extra=VOLATILE)
-    """Name of the environment variable that holds its key; null for servers without one."""
-
-
-class Price(Settings):
-    """What a model costs; without one, costs are told in tokens only."""
-
-    input: Annotated[float, Field(ge=0)]
-    """For a million tokens sent."""
-    output: Annotated[float, Field(ge=0)]
-    """For a million tokens received."""
-    currency: Annotated[str, Field(min_length=1, max_length=8)] = "USD"
-    """As the figures are labelled."""
-
-
-class OpenAIBackend(Settings):
-    """Any endpoint that speaks the OpenAI chat protocol."""
-
-    type: Literal["openai"]
-    """Names the kind of backend."""
-    model: str
-    """Model name as the endpoint knows it."""
-    base_url: str | None = Field(default=None, pattern=r"^https?://", json_schema_extra=VOLATILE)
-    """Endpoint, such as http://localhost:8000/v1; null is OpenAI's own."""
-    api_key_env: str | None = Field(
-        default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", json_schema_extra=VOLATILE
-    )
-    """Name of the environment variable that holds the key; null for servers without one."""
-    endpoints: list[EndpointConfig] = Field(default=[], json_schema_extra=VOLATILE)
-    """Or several servers of the same model, asked in turn, the least loaded first; instead of `base_url`."""
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(default=16, json_schema_extra=VOLATILE)
-    """Most calls in flight; fewer while servers ask for less."""
-    requests_per_minute: Annotated[float, Field(gt=0)] | None = Field(default=None, json_schema_extra=VOLATILE)
-    """Rate limit of the account; null for none."""
-    tokens_per_minute: Annotated[float, Field(gt=0)] | None = Field(default=None, json_schema_extra=VOLATILE)
-    """Rate limit of the account, counted as a quarter of the characters sent plus `max_tokens`; null for none."""
-    timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, json_schema_extra=VOLATILE)
-    """Longest wait for one reply, in seconds."""
-    max_retries: Annotated[int, Field(ge=0, le=20)] = Field(default=6, json_schema_extra=VOLATILE)
-    """Further tries of a call after a 5xx, a broken connection, a timeout or a reply that is no JSON."""
-    retry_wait_s: Annotated[float, Field(ge=0)] = Field(default=0.5, json_schema_extra=VOLATILE)
-    """First wait before a further try, doubled each time up to 30 s, with jitter."""
-    patience_s: Annotated[float, Field(gt=0)] = Field(default=1800.0, json_schema_extra=VOLATILE)
-    """Longest time that one call is tried for, rate limits included."""
-    structured: Literal["auto", "on", "off"] = "auto"
-    """Send the reply's JSON Schema as `response_format`: always, never, or where a probe shows that it is enforced."""
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """How the endpoint calls the longest reply; newer models of OpenAI want the second."""
-    model_family: str | None = None
-    """Profile of finemed.models that knows how this model marks its reasoning."""
-    price: Price | None = Field(default=None, json_schema_extra=VOLATILE)
-    """What it costs, for plans and budgets; null tells tokens only, never an invented price."""
-    extra_body: dict[str, Any] = Field(default={}, json_schema_extra={"hashed": True})
-    """Further fields of the request, as the server defines them; only their hash is recorded."""
-
-    @model_validator(mode="after")
-    def _one_way_to_name_servers(self) -> OpenAIBackend:
-        if self.endpoints and self.base_url is not None:
-            raise ValueError("set `base_url` or `endpoints`, not both")
-        return self
-
-
-Backend = Annotated[RulesBackend | OpenAIBackend, Field(discriminator="type")]
-
-
 class BuildConfig(Settings):
     """A whole ``finemed.yaml``."""
 
@@ -397,11 +312,11 @@ class BuildConfig(Settings):
     split: SplitConfig = SplitConfig()
     card: CardConfig = CardConfig()
 
-    def backend_of(self, section: str) -> RulesBackend | OpenAIBackend:
+    def backend_of(self, section: str) -> RulesBackend | OpenAIBackend | VllmBackend | BatchBackend:
         """The backend that a section names, with the section's own model where it sets one."""
         settings: LlmConfig = getattr(self, section)
         backend = self.backends.get(settings.backend, RulesBackend())
-        if settings.model is not None and isinstance(backend, OpenAIBackend):
+        if settings.model is not None and not isinstance(backend, RulesBackend):
             return backend.model_copy(update={"model": settings.model})
         return backend
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,26 +17,36 @@ from typing import Any
 
 from finemed.config import Price
 from finemed.errors import BudgetError, StageError
-from finemed.llm.base import Request, State
+from finemed.llm.base import Answer, Request, State
 
 LEAST_ANSWERS = 50
 """Answers before a share of failures means something."""
 
 TOKENS_PER_CHARACTER = 0.4
-"""Of a prompt, for what a call may cost at most; English has about 0.25, digits and other scripts have more."""
+"""For what no server counted; English has about 0.25, digits and other scripts have more."""
+
+TEMPLATE_TOKENS = 256
+"""Room for what a model's chat template adds to a prompt."""
 
 
 @dataclass
 class Tally:
     """What a stage's calls came to so far in this process."""
 
+    model: str = ""
+    """Name of the backend."""
     calls: int = 0
     """Replies that came from the backend now."""
     stored: int = 0
     """Replies that the journal held."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    estimated: int = 0
+    """Replies whose tokens no server counted."""
     states: Counter[State] = field(default_factory=Counter)
+    examples: dict[State, str] = field(default_factory=dict)
+    """What became of the last reply that ended in a state."""
+    errors_in_a_row: int = 0
     price: Price | None = None
 
     def called(self, usage: Mapping[str, int]) -> None:
@@ -43,6 +54,13 @@ class Tally:
         self.calls += 1
         self.prompt_tokens += usage.get("prompt_tokens", 0)
         self.completion_tokens += usage.get("completion_tokens", 0)
+        self.estimated += bool(usage.get("estimated"))
+
+    def ended(self, answer: Answer) -> None:
+        """Counts an answer."""
+        self.states[answer.state] += 1
+        self.examples[answer.state] = answer.detail
+        self.errors_in_a_row = self.errors_in_a_row + 1 if answer.state == "error" else 0
 
     def plain(self) -> dict[str, Any]:
         """The tally as JSON values."""
@@ -53,6 +71,8 @@ class Tally:
             "completion_tokens": self.completion_tokens,
             "states": dict(sorted(self.states.items())),
         }
+        if self.estimated:
+            plain["replies_with_estimated_tokens"] = self.estimated
         if self.price is not None and self.cost is not None:
             plain |= {"cost": round(self.cost, 6), "currency": self.price.currency}
         return plain
@@ -63,7 +83,7 @@ class Tally:
         return cost(self.price, self.prompt_tokens, self.completion_tokens)
 
     @property
-    def failures(self) -> dict[str, int]:
+    def failures(self) -> dict[State, int]:
         """Answers that are none, by state."""
         return {state: count for state, count in sorted(self.states.items()) if state != "parsed"}
 
@@ -73,6 +93,11 @@ def cost(price: Price | None, prompt_tokens: int, completion_tokens: int) -> flo
     if price is None:
         return None
     return (prompt_tokens * price.input + completion_tokens * price.output) / 1e6
+
+
+def money(amount: float) -> str:
+    """An amount with as many places as it needs."""
+    return f"{amount:,.2f}" if amount >= 1 or not amount else f"{amount:.4f}"
 
 
 @dataclass
@@ -105,8 +130,7 @@ class Budget:
 
     def allows(self, backend: str, request: Request) -> bool:
         """Reserves what the call may cost at most; False where that does not fit any more."""
-        characters = sum(len(message["content"]) for message in request.messages())
-        sent, received = int(characters * TOKENS_PER_CHARACTER) + 16, request.sampling.max_tokens
+        sent, received = most_tokens(request)
         most = (sent + received, cost(self.prices.get(backend), sent, received) or 0.0)
         tokens = self.spent_tokens + self._reserved_tokens + most[0]
         money = self.spent_cost + self._reserved_cost + most[1]
@@ -125,11 +149,21 @@ class Budget:
         if self.max_tokens is not None:
             facts.append(f"{self.spent_tokens:,} of {self.max_tokens:,} tokens")
         if self.max_cost is not None:
-            facts.append(f"{self.spent_cost:.2f} of {self.max_cost:.2f} in money")
+            currency = next((price.currency for price in self.prices.values()), "")
+            facts.append(f"{money(self.spent_cost)} of {money(self.max_cost)} {currency}".rstrip())
         return BudgetError(
             f"{stage}: the budget does not hold the next call ({', '.join(facts)} used, this run's earlier calls "
             "included); all replies are stored: go on with a higher limit"
         )
+
+
+def most_tokens(request: Request) -> tuple[int, int]:
+    """Most tokens that a call can send and receive: tokenisers make no more of a text than it has bytes."""
+    texts = [message["content"] for message in request.messages()]
+    if request.reply is not None:
+        texts.append(json.dumps(request.schema()))
+    sent = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    return sent + TEMPLATE_TOKENS, request.sampling.max_tokens
 
 
 @dataclass(frozen=True)
@@ -139,17 +173,28 @@ class FailureLimit:
     stage: str
     share: float
 
-    def check(self, tally: Tally) -> None:
-        """Looks at the share once there are enough answers.
+    def settled(self, tally: Tally) -> bool:
+        """Whether there are enough answers to judge by."""
+        return sum(tally.states.values()) >= LEAST_ANSWERS
 
-        Raises:
-            StageError: it is above the limit.
+    def reached(self, tally: Tally) -> StageError | None:
+        """The error that ends the stage; None while few enough are unusable.
+
+        A server that fails from some moment on shows in `error` after `error`, long before the share of all tells.
         """
-        answers, failures = sum(tally.states.values()), tally.failures
-        if answers >= LEAST_ANSWERS and sum(failures.values()) > self.share * answers:
-            kinds = ", ".join(f"{state} {count}" for state, count in failures.items())
-            raise StageError(
-                f"{self.stage}: {sum(failures.values())} of {answers} replies are unusable ({kinds}), above "
-                f"`{self.stage}.max_failure_share` {self.share}; look at them with `finemed journal export`, mend the "
-                "prompt, the model or the server, or raise the limit; what was received is stored"
-            )
+        answers = sum(tally.states.values())
+        failed = answers - tally.states["parsed"]
+        in_a_row = tally.errors_in_a_row >= LEAST_ANSWERS and self.share < 1
+        if answers < LEAST_ANSWERS or not (failed > self.share * answers or in_a_row):
+            return None
+        kinds = ", ".join(f"{state} {count}" for state, count in tally.failures.items())
+        worst = max(tally.failures, key=lambda state: tally.states[state])
+        last = f"; the last {worst}: {tally.examples[worst]}" if tally.examples[worst] else ""
+        what = f"{failed} of {answers} replies are unusable"
+        if in_a_row:
+            what = f"the last {tally.errors_in_a_row} calls failed"
+        return StageError(
+            f"{self.stage}: {what} ({kinds}{last}), above `{self.stage}.max_failure_share` {self.share:g}; look at "
+            "them with `finemed journal export`, mend the prompt, the model or the server, or raise the limit; what "
+            "was received is stored"
+        )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
@@ -32,6 +33,11 @@ class Sampling:
     temperature: float
     top_p: float
     max_tokens: int
+
+
+@cache
+def _schema_of(reply: type[BaseModel]) -> dict[str, Any]:
+    return reply.model_json_schema()
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ class Request:
         return messages
 
     def schema(self) -> dict[str, Any] | None:
-        return None if self.reply is None else self.reply.model_json_schema()
+        """The JSON Schema of the reply; not to be changed."""
+        return None if self.reply is None else _schema_of(self.reply)
 
     def key(self, identity: Mapping[str, Any]) -> str:
         """The journal's key: the backend's identity and everything that shapes the reply."""
@@ -152,8 +159,12 @@ class Backend(Protocol):
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions in any order; reads ahead only as far as it works in parallel.
 
+        A backend with an attribute ``interleaves = True`` also takes None for "nothing more now, ask again after the
+        next completion", and ends where it gets None with nothing in flight. Others see the stream end there.
+
         Raises:
-            BackendError: the backend as a whole cannot be used (unreachable, unauthorised, out of quota).
+            BackendError: the backend as a whole cannot be used (unreachable, unauthorised, out of quota). What was
+                paid for by then is handed on first.
         """
 
     def close(self) -> None:

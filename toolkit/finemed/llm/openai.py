@@ -1,42 +1,104 @@
-"""Any endpoint that speaks the OpenAI chat protocol: OpenAI, vLLM servers, Ollama.
+"""Any server that speaks the OpenAI chat protocol: OpenAI, vLLM, Ollama, one of them or a pool.
 
-One event loop in a thread of its own works on up to `concurrency` calls. The `openai` package speaks the protocol; how
-fast, how often and to which of several servers is decided here (`pacing`, `failures`). A call ends as a `Completion`
-whatever the server did, or the stage stops with a `BackendError` where nothing is to be had; what came back before is
-handed on first.
+::
+
+    backend = OpenAIChat(OpenAIBackend(type="openai", model="m", base_url="http://localhost:8000/v1", api_key_env=None))
+    for completion in backend.complete(requests): ...
+
+An event loop in a thread of its own works on up to `concurrency` calls. Which server is asked and how fast is decided
+in `pacing`, how often in `tries`. A call ends as a `Completion` whatever the server did, or the stage stops with a
+`BackendError` where nothing is to be had; what was at a server then is waited for and handed on first.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import json
-import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
-from finemed.config import OpenAIBackend, identity, stable_hash
+from finemed.config import EndpointConfig, OpenAIBackend, identity, stable_hash
 from finemed.errors import BackendError
-from finemed.llm.base import Completion, Finish, Request, silent
-from finemed.llm.failures import Failure, backoff, failure_of
-from finemed.llm.pacing import Allowance, Endpoint, Pool
-from finemed.llm.probe import enforces_schema, portable_schema, probe_request
+from finemed.llm.base import Completion, Request, silent
+from finemed.llm.chat import Secrets, chat_body, host_of, read_key, read_reply
+from finemed.llm.connections import Connections
+from finemed.llm.failures import Failure, explain, failure_of_reply, status_in_body
+from finemed.llm.interrupt import deferred_interrupt
+from finemed.llm.pacing import NEVER, Allowance, Endpoint, Pool
+from finemed.llm.probe import PROBE, enforces_schema, probe_request
+from finemed.llm.tries import Call, GivenUpError, HaltedError, Tries
 from finemed.models import profile_for
 
+OPENAI = "https://api.openai.com/v1"
 TYPICAL_TOKENS_PER_CHARACTER = 0.25
-REFUSED_KEY = (401, 403)
+_END = object()
+
+
+@dataclass(eq=False)
+class _Server:
+    """One server and what is known of it."""
+
+    address: str
+    key_variable: str | None
+    url: str
+    """As messages show it."""
+    secrets: Secrets = field(default_factory=lambda: Secrets((), ()))
+    enforces: bool | None = None
+    """Whether it keeps to schemas; None while that is not known."""
+    asked_at: float = NEVER
+    """Its last answer when it was probed in vain."""
+    probed: bool = False
+
+
+@dataclass(eq=False)
+class _Open:
+    """What runs while the backend is connected."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    pool: Pool
+    tries: Tries
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    settling: asyncio.Task[None] | None = None
+
+
+Done = queue.SimpleQueue[Completion | BaseException | None]
+"""How calls ended; None after the last one of a stage that stops."""
+
+
+class _Work:
+    """The calls of one stream of requests."""
+
+    def __init__(self, requests: Iterable[Request | None]) -> None:
+        self.done: Done = queue.SimpleQueue()
+        self.calls: dict[asyncio.Task[None], Call] = {}
+        self.in_flight = 0
+        self._requests = iter(requests)
+        self._more = True
+
+    def fresh(self, most: int) -> list[Request]:
+        """Requests to start, up to so many under way."""
+        found: list[Request] = []
+        while self._more and self.in_flight + len(found) < most:
+            request = next(self._requests, _END)
+            self._more = request is not _END
+            if not isinstance(request, Request):
+                break
+            found.append(request)
+        self.in_flight += len(found)
+        return found
 
 
 class OpenAIChat:
-    """Backend over the `openai` client, up to `concurrency` calls in flight."""
+    """Backend over HTTP, up to `concurrency` calls in flight."""
 
     local = False
     free = False
     extractive = False
+    interleaves = True
 
     def __init__(self, settings: OpenAIBackend) -> None:
         self._settings = settings
@@ -47,255 +109,195 @@ class OpenAIChat:
         if settings.model.startswith("/"):  # vLLM serves under the path by default; no path of a machine gets into rows
             self.name = f"openai:{PurePosixPath(settings.model).name}"
             self._identity |= {"model": self.name, "model_hash": stable_hash(settings.model)}
-        self._pool: Pool | None = None
-        self._keys: list[str] = []
-        self._enforced: bool | None = None if settings.structured == "auto" else settings.structured == "on"
-        self._checked = settings.structured == "off"
+        given: Sequence[EndpointConfig | OpenAIBackend] = settings.endpoints or [settings]
+        addresses = [(endpoint.base_url or OPENAI, endpoint.api_key_env) for endpoint in given]
+        self._servers = [_Server(address, variable, host_of(address)) for address, variable in addresses]
+        self._opened: _Open | None = None
 
     def identity(self) -> dict[str, Any]:
         return self._identity
 
     def ready(self) -> None:
-        for _, variable in self._addresses():
-            _read_key(variable)
+        for server in self._servers:
+            read_key(server.key_variable)
 
-    def _addresses(self) -> list[tuple[str | None, str | None]]:
-        """Address and name of the key's variable of every server."""
-        settings = self._settings
-        if settings.endpoints:
-            return [(endpoint.base_url, endpoint.api_key_env) for endpoint in settings.endpoints]
-        return [(settings.base_url, settings.api_key_env)]
-
-    def _open(self) -> Pool:
+    def _open(self) -> _Open:
         """Connects at the first call, so that plans and previews need no key."""
-        import openai
-
-        settings = self._settings
-        addresses = self._addresses()
-        keys = [_read_key(variable) for _, variable in addresses]
-        self._api = openai
-        self._response: Any = importlib.import_module(
-            openai.DefaultAsyncHttpxClient.__bases__[0].__module__.split(".")[0]
-        )
-        self._keys = [key for key in keys if key]
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        share = max(1, -(-settings.concurrency // len(addresses)))
-        limits = self._response.Limits(max_connections=share + 8, max_keepalive_connections=share + 8)
+        if self._opened is not None:
+            return self._opened
+        settings, servers = self._settings, self._servers
+        keys = [read_key(server.key_variable) for server in servers]
+        secrets = Secrets(keys, [server.address for server in servers])
+        for server in servers:
+            server.secrets = secrets
+        share = max(1, settings.concurrency // (2 * len(servers)))
         endpoints = [
             Endpoint(
-                _host(address),
-                openai.AsyncOpenAI(
-                    api_key=key or "none",
-                    base_url=address,
-                    timeout=settings.timeout_s,
-                    max_retries=0,
-                    http_client=openai.DefaultAsyncHttpxClient(limits=limits, timeout=settings.timeout_s),
-                ),
-                cap=share,
+                server.url, (server, Connections(server.address, key, settings.timeout_s)), settings.concurrency, share
             )
-            for (address, _), key in zip(addresses, keys, strict=True)
+            for server, key in zip(servers, keys, strict=True)
         ]
-        per_minute = (settings.requests_per_minute, settings.tokens_per_minute)
-        requests, tokens = (Allowance(limit) if limit else None for limit in per_minute)
-        return Pool(endpoints, lambda message: self.say(message), requests, tokens)
+        rates = (settings.requests_per_minute, settings.tokens_per_minute)
+        requests, tokens = (Allowance(rate) if rate else None for rate in rates)
+        pool = Pool(endpoints, settings.concurrency, self._told, requests, tokens, settings.retry_wait_s)
+        tries = Tries(pool, self._post, _alive, settings.max_retries, settings.retry_wait_s, settings.patience_s)
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, name="finemed-calls", daemon=True)
+        thread.start()
+        self._opened = _Open(loop, thread, pool, tries)
+        return self._opened
+
+    def _told(self, message: str) -> None:
+        self.say(message)
 
     # --- structured replies ------------------------------------------------------------------------------------------
 
     def probe(self) -> Request | None:
-        """A call that shows whether the server enforces a reply's schema; None once that is known."""
-        return None if self._checked else probe_request(self._addresses())
+        """A call that shows whether a server enforces a reply's schema; None once that is known of all that answer."""
+        if self._settings.structured == "off":
+            return None
+        for number, server in enumerate(self._servers):
+            if not server.probed or (server.enforces is None and self._last_answer(number) > server.asked_at):
+                return probe_request(server.address, number)
+        return None
 
     def probed(self, completion: Completion) -> None:
-        """Takes the reply to the probe: a server that accepts a schema and ignores it is not trusted with one."""
-        self._checked = True
-        enforced = completion.finish == "stop" and enforces_schema(completion.text)
-        if not enforced:
-            how = "refuses" if completion.finish == "error" else "accepts and ignores"
-            self.say(f"{self.name}: the server {how} reply schemas; replies are read tolerantly, with re-asks")
-        if self._settings.structured == "auto":
-            self._enforced = enforced
+        """Takes the reply to a probe: a server that accepts a schema and ignores it is not trusted with one."""
+        number = completion.request.inputs["endpoint"]
+        server = self._servers[number]
+        server.probed, server.asked_at = True, self._last_answer(number)
+        refused = completion.detail.startswith("HTTP 4")
+        if completion.finish == "error" and not refused:
+            return  # it was out of reach, and is asked again when it answers
+        server.enforces = enforces_schema(completion, self.profile)
+        if not server.enforces:
+            how = "refuses" if refused else "accepts and ignores"
+            then = "are sent all the same" if self._settings.structured == "on" else "are not sent"
+            self.say(f"{server.url}: {how} reply schemas, so they {then}; replies are read tolerantly, with re-asks")
+
+    def _last_answer(self, number: int) -> float:
+        return NEVER if self._opened is None else self._opened.pool.endpoints[number].last_answer
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
-    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        self._pool = pool = self._pool or self._open()
-        done: queue.SimpleQueue[Completion | BaseException] = queue.SimpleQueue()
-        waiting = iter(requests)
-        in_flight, exhausted = 0, False
+    def complete(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+        opened = self._open()
+        work = _Work(requests)
+        with deferred_interrupt(lambda: work.done.put(KeyboardInterrupt())):
+            try:
+                yield from self._completions(opened, work)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                if work.in_flight and not isinstance(error, GivenUpError):
+                    self.say("stops, and waits for what is at the server (interrupt again to drop it)")
+                yield from self._drained(opened, work)
+                raise self._explained(error) from None
+
+    def _completions(self, opened: _Open, work: _Work) -> Iterator[Completion]:
+        most = max(2, self._settings.concurrency)  # a second call shows whether the first or the server is at fault
         while True:
-            while not exhausted and in_flight < self._settings.concurrency:
-                request = next(waiting, None)
-                if request is None:
-                    exhausted = True
-                else:
-                    asyncio.run_coroutine_threadsafe(self._call(pool, request, done), self._loop)
-                    in_flight += 1
-            if in_flight == 0:
+            fresh = work.fresh(most)
+            if fresh:
+                opened.loop.call_soon_threadsafe(self._start, opened, work, fresh)
+            if not work.in_flight:
                 return
-            outcome = done.get()
-            in_flight -= 1
-            if isinstance(outcome, BaseException):
-                yield from self._drain(done, in_flight)
-                raise outcome
+            outcome = work.done.get()
+            work.in_flight -= 1
+            if not isinstance(outcome, Completion):
+                raise outcome or HaltedError
             yield outcome
 
-    def _drain(self, done: queue.SimpleQueue[Completion | BaseException], in_flight: int) -> Iterator[Completion]:
-        """What is still in flight when one call fails for good was paid for too: wait for it and hand it on."""
-        for _ in range(in_flight):
-            outcome = done.get()
+    def _drained(self, opened: _Open, work: _Work) -> Iterator[Completion]:
+        """What is at a server when the stage stops was paid for too: waits for it and hands it on."""
+        opened.loop.call_soon_threadsafe(self._halt, opened, work)
+        while (outcome := work.done.get()) is not None:
             if isinstance(outcome, Completion):
                 yield outcome
 
-    async def _call(self, pool: Pool, request: Request, done: queue.SimpleQueue[Completion | BaseException]) -> None:
+    def _start(self, opened: _Open, work: _Work, requests: list[Request]) -> None:
+        for request in requests:
+            call = Call(request)
+            if request.prompt.name == PROBE and len(self._servers) > 1:
+                call.only = opened.pool.endpoints[request.inputs["endpoint"]]
+            task = opened.loop.create_task(self._call(opened, call, work.done))
+            work.calls[task] = call
+            opened.tasks.add(task)
+            task.add_done_callback(opened.tasks.discard)
+            task.add_done_callback(work.calls.pop)
+
+    @staticmethod
+    async def _call(opened: _Open, call: Call, done: Done) -> None:
         try:
-            done.put(await self._chat(pool, request))
+            if opened.pool.tokens is not None:
+                sent = sum(len(message["content"]) for message in call.request.messages())
+                call.tokens = int(sent * TYPICAL_TOKENS_PER_CHARACTER) + call.request.sampling.max_tokens
+            outcome: Completion | BaseException = await opened.tries.complete(call)
         except BaseException as error:
-            done.put(error)
+            outcome = error
+        done.put(outcome)
 
-    async def _chat(self, pool: Pool, request: Request) -> Completion:
-        """Tries until there is a completion.
+    @staticmethod
+    def _halt(opened: _Open, work: _Work) -> None:
+        """Ends the calls that wait; those at a server may still end well, but are not tried again."""
+        left = dict(work.calls)
+        for task, call in left.items():
+            call.last = True
+            if not call.posting:
+                task.cancel()
 
-        Raises:
-            BackendError: the server refuses the account, or no server has answered anything for all the tries.
-        """
-        body = self._body(request)
-        size = int(sum(len(message["content"]) for message in body["messages"]) * TYPICAL_TOKENS_PER_CHARACTER)
-        began = self._loop.time()
-        tries = 0
-        while True:
-            endpoint = await pool.take(size + request.sampling.max_tokens)
-            sent = self._loop.time()
-            try:
-                outcome = await self._post(endpoint.client, request, body)
-            finally:
-                pool.give_back(endpoint)
-            if isinstance(outcome, Completion):
-                pool.succeeded(endpoint)
-                return outcome
-            if outcome.kind == "fatal":
-                raise self._explained(outcome, endpoint)
-            if outcome.kind == "row":
-                pool.succeeded(endpoint)
-                return Completion(request, "", "error", detail=self._redacted(outcome.fact))
-            if outcome.kind in ("rate_limit", "timeout"):
-                pool.congested(endpoint, sent, outcome.retry_after)
-            if outcome.kind != "rate_limit":
-                pool.failed(endpoint, outcome.fact)
-                tries += 1
-            waited = self._loop.time() - began
-            if tries > self._settings.max_retries or waited > self._settings.patience_s:
-                if not pool.answered_since(began):
-                    raise self._explained(outcome, endpoint)
-                detail = f"{outcome.kind}: {outcome.fact} (tried {max(tries, 1)} times)"
-                return Completion(request, "", "error", detail=self._redacted(detail))
-            await asyncio.sleep(backoff(tries, self._settings.retry_wait_s))
+        async def settle() -> None:
+            await asyncio.gather(*left, return_exceptions=True)
+            work.done.put(None)
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self._settings.model,
-            "messages": request.messages(),
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            self._settings.max_tokens_field: sampling.max_tokens,
-        }
-        schema = request.schema()
-        probing = request.prompt.name == "probe"
-        if schema is not None and (self._enforced or probing):
-            wanted = {"name": request.prompt.name, "schema": portable_schema(schema), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-        return {**body, **self._settings.extra_body}
+        opened.settling = opened.loop.create_task(settle())
 
-    async def _post(self, client: Any, request: Request, body: dict[str, Any]) -> Completion | Failure:
-        try:
-            response = await client.post("/chat/completions", cast_to=self._response.Response, body=body)
-            completion = _completion(request, json.loads(response.content))
-        except Exception as error:
-            failure = failure_of(error, self._api)
-            if failure is None:
-                raise
-            return failure
-        return completion or Failure("not_json", "the reply is no chat completion (no choices)")
+    async def _post(self, endpoint: Endpoint, request: Request) -> Completion | Failure:
+        server, connections = endpoint.client
+        with_schema = request.prompt.name == PROBE or self._settings.structured == "on"
+        with_schema = with_schema or (self._settings.structured == "auto" and bool(server.enforces))
+        received = await connections.post(chat_body(self._settings, request, with_schema=with_schema))
+        if isinstance(received, Failure):
+            return received
+        status = status_in_body(received.body) or received.status
+        if 200 <= status < 300:
+            if received.body is None:
+                return Failure("not_chat", "the reply is no JSON")
+            return read_reply(request, received.body, server.secrets)
+        failure = failure_of_reply(status, received.headers, received.body)
+        if status == 403 and received.body is None and endpoint.last_answer > NEVER:
+            failure = replace(failure, kind="row")  # a page of a firewall that dislikes this request's text
+        return replace(failure, fact=server.secrets.hidden_in(failure.fact))
 
-    def _explained(self, failure: Failure, endpoint: Endpoint) -> BackendError:
-        where, status = endpoint.url, failure.status
-        known = [variable for _, variable in self._addresses() if variable]
-        if status in REFUSED_KEY:
-            if not known:
-                return BackendError(f"{where}: wants a key; name the variable that holds it in `api_key_env`")
-            return BackendError(f"{where}: refuses the key in {', '.join(known)}; check the variable")
-        if status == 404:
-            return BackendError(f"{where}: does not serve model `{self._settings.model}`; check `backends` and `model`")
-        fact = self._redacted(failure.fact).rstrip(".")
-        if failure.kind == "fatal":
-            return BackendError(f"{where}: refuses the call: {fact}; check the account and `backends`")
-        if failure.kind == "rate_limit":
-            step = "lower `concurrency` or wait, then run the same command again; nothing received is lost"
-        else:
-            step = "run the same command again when it is reachable; nothing received is lost"
-        return BackendError(f"{where}: {fact} (after {self._settings.max_retries} retries); {step}")
-
-    def _redacted(self, text: str) -> str:
-        for key in self._keys:
-            text = text.replace(key, "[key]")
-        return text[:500]
+    def _explained(self, error: BaseException) -> BaseException:
+        if not isinstance(error, GivenUpError):
+            return error
+        server, _ = error.endpoint.client
+        said = explain(error.failure, self._settings.model, server.key_variable, error.tries, error.seconds)
+        return BackendError(server.secrets.hidden_in(f"{server.url}: {said}"))
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        if self._pool is None:
+        if self._opened is None:
             return
-        pool, self._pool = self._pool, None
-        asyncio.run_coroutine_threadsafe(self._end(pool), self._loop).result(timeout=10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
-        self._loop.close()
-
-    @staticmethod
-    async def _end(pool: Pool) -> None:
-        """Drops the calls that nobody waits for any more, then disconnects."""
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        for endpoint in pool.endpoints:
-            await endpoint.client.close()
+        opened, self._opened = self._opened, None
+        asyncio.run_coroutine_threadsafe(_end(opened), opened.loop).result(timeout=10)
+        opened.loop.call_soon_threadsafe(opened.loop.stop)
+        opened.thread.join(timeout=10)
+        opened.loop.close()
 
 
-def _read_key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise BackendError(
-            f"environment variable {variable} is not set; set it to the endpoint's key, or `api_key_env: null` for "
-            "a server without keys"
-        )
-    return key
+async def _alive(endpoint: Endpoint) -> bool:
+    _, connections = endpoint.client
+    return bool(await connections.alive())
 
 
-def _completion(request: Request, reply: Any) -> Completion | None:
-    """Reads a chat completion; None where it is none. Servers differ in what they leave out."""
-    choices = reply.get("choices") if isinstance(reply, dict) else None
-    if not choices or not isinstance(choices[0], dict):
-        return None
-    choice, counted = choices[0], reply.get("usage") or {}
-    message = choice.get("message") or {}
-    usage = {name: int(counted.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")}
-    text = message.get("content") or ""
-    hidden = message.get("reasoning_content") or message.get("reasoning") or ""
-    refusal, finish = message.get("refusal"), choice.get("finish_reason")
-    if refusal or finish == "content_filter":
-        return Completion(request, text, "refused", hidden, usage, refusal or "stopped by the content filter")
-    ended: Finish = "length" if finish == "length" else "stop"
-    return Completion(request, text, ended, hidden, usage)
-
-
-def _host(base_url: str | None) -> str:
-    """The endpoint as messages show it: without user, password and query, which may be secrets."""
-    if base_url is None:
-        return "OpenAI"
-    parts = urlsplit(base_url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port}" if parts.port else f"{parts.scheme}://{parts.hostname}"
+async def _end(opened: _Open) -> None:
+    """Drops the calls that nobody waits for any more, then disconnects."""
+    for task in tuple(opened.tasks):
+        task.cancel()
+    await asyncio.gather(*tuple(opened.tasks), return_exceptions=True)
+    for endpoint in opened.pool.endpoints:
+        await endpoint.client[1].close()
+    await opened.loop.shutdown_default_executor()

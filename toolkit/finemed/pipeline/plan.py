@@ -11,7 +11,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from finemed.config import LLM_SECTIONS, BuildConfig, OpenAIBackend, Price, RulesBackend, identity, stable_hash
+from finemed.config import (
+    LLM_SECTIONS,
+    BatchBackend,
+    BuildConfig,
+    OpenAIBackend,
+    Price,
+    RulesBackend,
+    VllmBackend,
+    identity,
+    stable_hash,
+)
 from finemed.errors import ConfigError
 from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
@@ -109,12 +119,16 @@ class Plan:
     def price(self, section: str) -> Price | None:
         """What a section's backend costs; None where it costs nothing or nobody said."""
         settings = self.config.backend_of(section) if section in LLM_SECTIONS else None
-        return settings.price if isinstance(settings, OpenAIBackend) else None
+        return settings.price if isinstance(settings, OpenAIBackend | BatchBackend) else None
 
     def prices(self) -> dict[str, Price]:
         """Prices by backend name, for a budget over all stages."""
-        known = {section: self.price(section) for section in LLM_SECTIONS}
-        return {self.backend(section).name: price for section, price in known.items() if price is not None}
+        found: dict[str, Price] = {}
+        for section in LLM_SECTIONS:
+            price, name = self.price(section), self.backend(section).name
+            if price is not None and found.setdefault(name, price) != price:
+                raise ConfigError(f"`backends`: two prices for {name}; its calls are counted together, so set one")
+        return found
 
     def budget(self, *, max_tokens: int | None, max_cost: float | None) -> Budget | None:
         """A limit over all calls of the run; None where none is set.
@@ -126,7 +140,8 @@ class Plan:
             return None
         prices = self.prices()
         if max_cost is not None:
-            paid = {self.backend(section).name for section in LLM_SECTIONS if not self.backend(section).free}
+            asked = [self.backend(section) for section in LLM_SECTIONS]
+            paid = {backend.name for backend in asked if not (backend.free or backend.local)}
             unknown = sorted(paid - set(prices))
             if unknown:
                 raise ConfigError(f"--max-cost: no `price` for {', '.join(unknown)}; set it under `backends`")
@@ -144,6 +159,14 @@ class Plan:
             from finemed.llm.rules import Rules
 
             return Rules(self.taxonomy)
+        if isinstance(settings, VllmBackend):
+            from finemed.llm.vllm import VllmChat
+
+            return VllmChat(settings, self.base)
+        if isinstance(settings, BatchBackend):
+            from finemed.llm.batch import BatchChat
+
+            return BatchChat(settings)
         from finemed.llm.openai import OpenAIChat
 
         return OpenAIChat(settings)
