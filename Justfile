@@ -39,11 +39,19 @@ docs:
 kill-test *args:
     {{python}} tests/kills.py --kills 30 {{args}}
 
+# A hundred kills of a judge stage of 2,000 requests; no recorded reply is asked for again.
+call-kill-test *args:
+    {{python}} tests/kill_calls.py --kills 100 {{args}}
+
 # The whole chain on CPU: demo release, tiny SFT, tiny DPO, one TTT answer with the base restored.
 chain folder="finemed-chain":
     {{python}} -m finemed demo {{folder}}
     {{python}} -m finemed train {{folder}}/run/release --out {{folder}}/model
     {{python}} -m finemed ttt answer "How is croup treated, and what role does dexamethasone have?" --release {{folder}}/run/release --model {{folder}}/model/dpo --json
+
+# A real vLLM on this machine's CPU behind both of its backends: 3.5 GB, some minutes; docs/engine-test.md says more.
+engine-test *args:
+    {{python}} tests/engine/run.py {{args}}
 
 # All benchmarks; each prints a table (see docs/benchmarks.md).
 bench:

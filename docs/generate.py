@@ -8,14 +8,25 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from pydantic import BaseModel
 
 from finemed.cli.main import COMMANDS, cli
-from finemed.config import BuildConfig, Columns, EmbeddingsBackend, LlmConfig, OpenAIBackend, RulesBackend, SourceConfig
+from finemed.config import (
+    BatchBackend,
+    BuildConfig,
+    Columns,
+    EmbeddingsBackend,
+    LlmConfig,
+    OpenAIBackend,
+    RulesBackend,
+    SourceConfig,
+    VllmBackend,
+)
 from finemed.records import (
     PUBLISHED,
     SCHEMAS,
@@ -125,11 +136,9 @@ def configuration_page() -> str:
     )
     parts.append(f"## `sources[]`\n\n{SourceConfig.__doc__}\n\n{_table(SourceConfig)}\n")
     parts.append(f"## `sources[].columns`\n\n{Columns.__doc__}\n\n{_table(Columns)}\n")
-    parts.append(f"## `backends.<name>`, type `rules`\n\n{RulesBackend.__doc__}\n\n{_table(RulesBackend)}\n")
-    parts.append(f"## `backends.<name>`, type `openai`\n\n{OpenAIBackend.__doc__}\n\n{_table(OpenAIBackend)}\n")
-    parts.append(
-        f"## `backends.<name>`, type `embeddings`\n\n{EmbeddingsBackend.__doc__}\n\n{_table(EmbeddingsBackend)}\n"
-    )
+    for backend in (RulesBackend, OpenAIBackend, VllmBackend, BatchBackend, EmbeddingsBackend):
+        kind = get_args(backend.model_fields["type"].annotation)[0]
+        parts.append(f"## `backends.<name>`, type `{kind}`\n\n{cleandoc(backend.__doc__)}\n\n{_table(backend)}\n")
     for name, field in BuildConfig.model_fields.items():
         section = field.annotation
         if name in top or not (isinstance(section, type) and issubclass(section, BaseModel)):

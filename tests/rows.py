@@ -17,7 +17,7 @@ import polars as pl
 
 from finemed.engines.base import Silent
 from finemed.engines.local import run_global, run_llm, run_map
-from finemed.llm.base import Completion, Request
+from finemed.llm.base import Completion, Request, silent
 from finemed.models import profile_for
 from finemed.pipeline.reconcile import reconcile
 from finemed.records import (
@@ -169,6 +169,7 @@ class Scripted:
 
     def __init__(self, script: Script, *, name: str = "scripted", backwards: bool = False) -> None:
         self.name = name
+        self.say: Callable[[str], None] = silent
         self.profile = profile_for(None)
         self.asked: list[Request] = []
         self._script = script
@@ -176,6 +177,12 @@ class Scripted:
 
     def ready(self) -> None:
         """Always."""
+
+    def probe(self) -> None:
+        """Nothing to learn."""
+
+    def probed(self, completion: Completion) -> None:
+        """Never called."""
 
     def identity(self) -> dict[str, Any]:
         return {"type": "scripted", "name": self.name}

@@ -39,6 +39,7 @@ HEAVY = [
     "polars",
     "datasets",
     "openai",
+    "httpx2",
     "pydantic",
     "vllm",
     "ray",

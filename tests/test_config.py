@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from finemed.config import (
+    BatchBackend,
     BuildConfig,
     CardConfig,
     ClassifyConfig,
@@ -14,6 +15,7 @@ from finemed.config import (
     DecontaminateConfig,
     DedupConfig,
     EmbeddingsBackend,
+    EndpointConfig,
     FilterConfig,
     GenerateConfig,
     IngestConfig,
@@ -21,6 +23,7 @@ from finemed.config import (
     JudgeConfig,
     OpenAIBackend,
     PhiConfig,
+    Price,
     QuotaConfig,
     RankConfig,
     ReasonConfig,
@@ -30,6 +33,7 @@ from finemed.config import (
     Settings,
     SourceConfig,
     SplitConfig,
+    VllmBackend,
     identity,
     load_config,
     stable_hash,
@@ -71,7 +75,7 @@ sources: [{name: a, path: a.jsonl, format: xml}, {path: b.jsonl}]
 split: {test: 1.5}
 dedup_passages: {treshold: 0.8}
 route: {complexity_above: 3, top_share: 0.1}
-backends: {openai: {type: openai, concurrency: 0}, b: {type: vllm}}
+backends: {openai: {type: openai, concurrency: 0}, b: {type: gemini}}
 """
     found = faults(tmp_path, text)
     places = {line.split("`")[1] for line in found}
@@ -251,6 +255,24 @@ def test_a_stage_may_name_its_own_model(tmp_path: Path) -> None:
     assert config.backend_of("generate") == RulesBackend()
 
 
+@pytest.mark.parametrize(
+    "address", ["http://", "http://a:port/v1", "http://:8000/v1", "http://[::1/v1", "http://a:0/v1"]
+)
+def test_an_address_without_a_host_is_a_fault_and_no_password_is_told(tmp_path: Path, address: str) -> None:
+    hostile = address.replace("//", "//ann:hunter2@")
+    text = SMALL + f"backends: {{a: {{type: openai, model: m, base_url: '{hostile}'}}}}\n"
+    (line,) = faults(tmp_path, text)
+    assert line == "`backends.a.base_url`: not an address with a host, such as http://localhost:8000/v1"
+    pool = SMALL + f"backends: {{a: {{type: openai, model: m, endpoints: [{{base_url: '{hostile}'}}]}}}}\n"
+    assert "hunter2" not in " ".join(faults(tmp_path, pool))
+
+
+def test_servers_are_named_in_one_way(tmp_path: Path) -> None:
+    pool = "{type: openai, model: m, base_url: http://a/v1, endpoints: [{base_url: http://b/v1}]}"
+    (line,) = faults(tmp_path, SMALL + f"backends: {{a: {pool}}}\n")
+    assert line == "`backends.a`: set `base_url` or `endpoints`, not both"
+
+
 # --- identity --------------------------------------------------------------------------------------------------------
 
 LLM: dict[str, Any] = {
@@ -260,6 +282,7 @@ LLM: dict[str, Any] = {
     "top_p": 0.3,
     "max_tokens": 99,
     "max_reasks": 1,
+    "max_failure_share": 0.5,
 }
 # For every setting another valid value; test_the_list_of_other_values_is_complete holds it complete.
 OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
@@ -337,8 +360,59 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
             "timeout_s": 1.0,
             "max_retries": 1,
             "retry_wait_s": 9.0,
-            "json_schema": True,
             "model_family": "qwen",
+            "extra_body": {"top_k": 1},
+            "endpoints": [EndpointConfig(base_url="http://a/v1")],
+            "requests_per_minute": 9.0,
+            "tokens_per_minute": 9.0,
+            "patience_s": 9.0,
+            "structured": "off",
+            "max_tokens_field": "max_completion_tokens",
+            "price": Price(input=1, output=2),
+        },
+    ),
+    (EndpointConfig(base_url="http://a/v1"), {"base_url": "http://b/v1", "api_key_env": "OTHER_KEY"}),
+    (Price(input=1, output=2), {"input": 2.0, "output": 3.0, "currency": "EUR"}),
+    (
+        VllmBackend(type="vllm", model="m"),
+        {
+            "model": "n",
+            "revision": "abc",
+            "lora": "style",
+            "max_lora_rank": 64,
+            "batch_size": 9,
+            "structured": "off",
+            "dtype": "float16",
+            "quantization": "awq",
+            "max_model_len": 999,
+            "tensor_parallel_size": 2,
+            "gpu_memory_utilization": 0.5,
+            "prefix_caching": False,
+            "chat_template_kwargs": {"enable_thinking": False},
+            "model_family": "qwen",
+            "engine": {"enforce_eager": True},
+        },
+    ),
+    (
+        BatchBackend(type="batch", model="m"),
+        {
+            "model": "n",
+            "base_url": "http://localhost:1/v1",
+            "api_key_env": "OTHER_KEY",
+            "completion_window": "48h",
+            "max_requests": 9,
+            "max_file_mb": 9.0,
+            "max_batches": 9,
+            "max_rounds": 9,
+            "poll_s": 9.0,
+            "longest_poll_s": 9.0,
+            "timeout_s": 9.0,
+            "patience_s": 9.0,
+            "retry_wait_s": 9.0,
+            "structured": "off",
+            "max_tokens_field": "max_completion_tokens",
+            "model_family": "qwen",
+            "price": Price(input=1, output=2),
             "extra_body": {"top_k": 1},
         },
     ),
@@ -354,7 +428,24 @@ VOLATILE_NAMES = {
     "timeout_s",
     "max_retries",
     "retry_wait_s",
+    "max_failure_share",
+    "endpoints",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "patience_s",
+    "price",
+    "max_lora_rank",
     "batch_size",
+    "tensor_parallel_size",
+    "gpu_memory_utilization",
+    "prefix_caching",
+    "completion_window",
+    "max_requests",
+    "max_file_mb",
+    "max_batches",
+    "max_rounds",
+    "poll_s",
+    "longest_poll_s",
 }
 CHANGES = [
     pytest.param(base, name, value, id=f"{type(base).__name__}.{name}")

@@ -81,7 +81,8 @@ def test_ci_runs_the_command_of_the_readme() -> None:
 
 
 def test_every_prompt_has_a_stage_that_uses_it_and_a_version() -> None:
-    assert set(prompt_names()) == {"classify", "generate", "judge", "judge_answer", "reason", "respond"}
+    of_stages = {"classify", "generate", "judge", "judge_answer", "reason", "respond"}
+    assert set(prompt_names()) == of_stages | {"probe"}  # what servers are asked before a stage
     assert all(load_prompt(name).version >= 1 for name in prompt_names())
 
 

@@ -385,7 +385,7 @@ def test_no_paid_reply_is_asked_for_twice(tmp_path: Path, replies: int) -> None:
         run_build(plan, run, stages=stages)
     assert len(backend.asked) == replies
     done = {path: age for path, age in ages(run).items() if "judge/kept" in path}
-    assert len(done) == (replies == 21)
+    assert done == {}  # too few answers to tell whether the backend works
     result = run_build(plan, run, stages=stages)
     questions = result.manifest["stages"][STAGES.index("judge")]["counts"]["rows_in"]
     assert len(backend.asked) == questions == 2 * len(GOOD)

@@ -9,6 +9,7 @@
     |   |-- ReconcileError       rows were lost, doubled or renamed
     |   `-- PoolError            a pool cannot reach its minimum size
     |-- BackendError             a source of language cannot be used at all
+    |-- BudgetError              a limit on tokens or money is reached; exit code 3
     |-- StoreError               a file of a run or a release is damaged or belongs to something else
     |-- TrainingError            a recipe cannot train what it was given
     `-- MissingExtraError        an optional dependency is not installed
@@ -51,6 +52,12 @@ class PoolError(StageError):
 
 class BackendError(FineMedError):
     """A backend cannot be used at all: unreachable, unauthorised, misconfigured."""
+
+
+class BudgetError(FineMedError):
+    """The limit on tokens or money is reached; what was paid for is stored."""
+
+    exit_code = 3
 
 
 class StoreError(FineMedError):

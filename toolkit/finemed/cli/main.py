@@ -14,7 +14,22 @@ import click
 from finemed import __version__
 from finemed.errors import FineMedError
 
-COMMANDS = ("init", "build", "demo", "status", "filter", "coverage", "confusion", "ledger", "train", "ttt")
+COMMANDS = (
+    "init",
+    "plan",
+    "trial",
+    "build",
+    "demo",
+    "status",
+    "filter",
+    "coverage",
+    "confusion",
+    "ledger",
+    "journal",
+    "reparse",
+    "train",
+    "ttt",
+)
 
 
 class LazyGroup(click.Group):

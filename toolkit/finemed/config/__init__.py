@@ -5,11 +5,20 @@
     config = load_config(Path("finemed.yaml"), ["route.top_share=0.1"])
 """
 
-from finemed.config.backends import EmbeddingsBackend, OpenAIBackend, RulesBackend
+from finemed.config.backends import (
+    BatchBackend,
+    EmbeddingsBackend,
+    EndpointConfig,
+    OpenAIBackend,
+    Price,
+    RulesBackend,
+    VllmBackend,
+)
 from finemed.config.base import Settings
 from finemed.config.file import load_config
 from finemed.config.identity import identity, stable_hash
 from finemed.config.settings import (
+    LLM_SECTIONS,
     BuildConfig,
     CardConfig,
     ClassifyConfig,
@@ -32,6 +41,8 @@ from finemed.config.settings import (
 from finemed.config.sources import Columns, SourceConfig
 
 __all__ = [
+    "LLM_SECTIONS",
+    "BatchBackend",
     "BuildConfig",
     "CardConfig",
     "ClassifyConfig",
@@ -39,6 +50,7 @@ __all__ = [
     "DecontaminateConfig",
     "DedupConfig",
     "EmbeddingsBackend",
+    "EndpointConfig",
     "FilterConfig",
     "GenerateConfig",
     "IngestConfig",
@@ -47,6 +59,7 @@ __all__ = [
     "LlmConfig",
     "OpenAIBackend",
     "PhiConfig",
+    "Price",
     "QuotaConfig",
     "RankConfig",
     "ReasonConfig",
@@ -56,6 +69,7 @@ __all__ = [
     "Settings",
     "SourceConfig",
     "SplitConfig",
+    "VllmBackend",
     "identity",
     "load_config",
     "stable_hash",

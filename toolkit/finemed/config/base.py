@@ -1,14 +1,32 @@
-"""What all settings share: frozen, no unknown keys, and which fields never change what comes out."""
+"""What all settings have in common.
+
+Fields marked *volatile* (where, how fast, with which key) never change what comes out, so they enter no hash.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 VOLATILE: dict[str, Any] = {"volatile": True}
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+
+
+def _host_and_port(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("not an address with a host, such as http://localhost:8000/v1")
+    return address
+
+
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_host_and_port)]
 
 
 class Settings(BaseModel):

@@ -77,8 +77,8 @@ def _faults(error: ValidationError) -> list[str]:
         place = ".".join(str(part) for i, part in enumerate(loc) if i != type_at) or "the file"
         value = fault.get("input")
         hidden = (
-            isinstance(value, dict | list) or value is None or place.endswith("api_key_env")
-        )  # it may be the key itself
+            isinstance(value, dict | list) or value is None or place.endswith(("api_key_env", "base_url"))
+        )  # it may be the key itself, or hold a password
         shown = "" if hidden else f" (got {str(value)[:60]!r})"
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from finemed.config.backends import Backend, EmbeddingsBackend, OpenAIBackend, RulesBackend
+from finemed.config.backends import Backend, RulesBackend
 from finemed.config.base import VOLATILE, Name, Settings, Share
 from finemed.config.sources import SourceConfig
 from finemed.records import TASK_TYPES, Difficulty, TaskType
@@ -109,6 +109,8 @@ class LlmConfig(Settings):
     """Longest reply; one that is cut off there is dropped, not used."""
     max_reasks: Annotated[int, Field(ge=0, le=5)] = 2
     """Further tries when a reply cannot be parsed."""
+    max_failure_share: Share = Field(default=0.2, json_schema_extra=VOLATILE)
+    """Share of unusable replies (of at least 50) from which the stage stops instead of passing a biased rest on."""
 
 
 class ClassifyConfig(LlmConfig):
@@ -300,11 +302,11 @@ class BuildConfig(Settings):
     split: SplitConfig = SplitConfig()
     card: CardConfig = CardConfig()
 
-    def backend_of(self, section: str) -> RulesBackend | OpenAIBackend | EmbeddingsBackend:
+    def backend_of(self, section: str) -> Backend:
         """The backend that a section names, with the section's own model where it sets one."""
         settings: LlmConfig = getattr(self, section)
         backend = self.backends.get(settings.backend, RulesBackend())
-        if settings.model is not None and isinstance(backend, OpenAIBackend | EmbeddingsBackend):
+        if settings.model is not None and not isinstance(backend, RulesBackend):
             return backend.model_copy(update={"model": settings.model})
         return backend
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import polars as pl
 
+from finemed.llm.accounting import Tally
 from finemed.stages.base import Outcome
 
 Shards = Callable[[], Iterator[tuple[int, pl.DataFrame]]]
@@ -28,6 +29,12 @@ class Progress(Protocol):
 
     def advance(self, rows: float) -> None: ...
 
+    def watch(self, tally: Tally) -> None:
+        """Gives what the stage's calls come to, to be read while it runs."""
+
+    def say(self, message: str) -> None:
+        """Something that a person should know now, such as a pause."""
+
     def finish(self, summary: str) -> None: ...
 
 
@@ -38,6 +45,12 @@ class Silent:
         """Does nothing."""
 
     def advance(self, rows: float) -> None:
+        """Does nothing."""
+
+    def watch(self, tally: Tally) -> None:
+        """Does nothing."""
+
+    def say(self, message: str) -> None:
         """Does nothing."""
 
     def finish(self, summary: str) -> None:

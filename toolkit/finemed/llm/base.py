@@ -11,8 +11,9 @@ A request names its task and structured inputs (what an embedded backend reads) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
@@ -32,6 +33,11 @@ class Sampling:
     temperature: float
     top_p: float
     max_tokens: int
+
+
+@cache
+def _schema_of(reply: type[BaseModel]) -> dict[str, Any]:
+    return reply.model_json_schema()
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,8 @@ class Request:
         return messages
 
     def schema(self) -> dict[str, Any] | None:
-        return None if self.reply is None else self.reply.model_json_schema()
+        """The JSON Schema of the reply; not to be changed."""
+        return None if self.reply is None else _schema_of(self.reply)
 
     def key(self, identity: Mapping[str, Any]) -> str:
         """The journal's key: the backend's identity and everything that shapes the reply."""
@@ -117,6 +124,10 @@ class Answer:
     """Where the pieces of an extractive answer stand in the passage's text."""
 
 
+def silent(message: str) -> None:
+    """What backends say to where nobody listens."""
+
+
 class Backend(Protocol):
     """A source of language."""
 
@@ -130,6 +141,8 @@ class Backend(Protocol):
     """How the model marks its reasoning."""
     extractive: bool
     """True where answers are cut from the passage instead of written."""
+    say: Callable[[str], None]
+    """Told what a person should know while it works: pauses, a server that ignores schemas."""
 
     def identity(self) -> dict[str, Any]:
         """What decides its replies besides the request; part of keys and fingerprints."""
@@ -141,11 +154,21 @@ class Backend(Protocol):
             BackendError: it cannot, for example since its key is not set.
         """
 
+    def probe(self) -> Request | None:
+        """A call to make before the first structured one, to learn what the server can do; None where none is due."""
+
+    def probed(self, completion: Completion) -> None:
+        """Takes the reply to the probe."""
+
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Completions in any order; reads ahead only as far as it works in parallel.
 
+        A backend with an attribute ``interleaves = True`` also takes None for "nothing more now, ask again after the
+        next completion", and ends where it gets None with nothing in flight. Others see the stream end there.
+
         Raises:
-            BackendError: the backend as a whole cannot be used (unreachable, unauthorised, out of quota).
+            BackendError: the backend as a whole cannot be used (unreachable, unauthorised, out of quota). What was
+                paid for by then is handed on first.
         """
 
     def close(self) -> None:

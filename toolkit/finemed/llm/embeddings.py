@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
 from math import exp
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from finemed.config import EmbeddingsBackend, stable_hash
 from finemed.errors import BackendError, MissingExtraError
-from finemed.llm.base import Completion, Request
+from finemed.llm.base import Completion, Request, silent
 from finemed.models import profile_for
 from finemed.taxonomy import NONE_LABEL, Node, Taxonomy
 
@@ -69,6 +69,7 @@ class Embeddings:
         self._settings = settings
         self._taxonomy = taxonomy
         self.profile = profile_for(None)
+        self.say: Callable[[str], None] = silent
         self.name = f"embeddings:{self._folder.name if self._folder else settings.model}"
 
     def identity(self) -> dict[str, Any]:
@@ -92,6 +93,12 @@ class Embeddings:
         model = self._settings.model
         if self._folder is None and (Path(model).is_absolute() or model.count("/") > 1 or model.startswith(".")):
             raise BackendError(f"`{model}` is no folder; give the folder of a sentence-transformers model")
+
+    def probe(self) -> None:
+        """Nothing to learn."""
+
+    def probed(self, completion: Completion) -> None:
+        """Never called."""
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         waiting = iter(requests)

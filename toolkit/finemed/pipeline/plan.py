@@ -11,8 +11,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from finemed.config import BuildConfig, EmbeddingsBackend, RulesBackend, identity, stable_hash
+from finemed.config import (
+    LLM_SECTIONS,
+    BatchBackend,
+    BuildConfig,
+    EmbeddingsBackend,
+    OpenAIBackend,
+    Price,
+    RulesBackend,
+    VllmBackend,
+    identity,
+    stable_hash,
+)
 from finemed.errors import ConfigError
+from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, Response, ScannedPassage
 from finemed.stages.base import Stage
@@ -105,6 +117,39 @@ class Plan:
             self._backends[key] = self._make(settings)
         return self._backends[key]
 
+    def price(self, section: str) -> Price | None:
+        """What a section's backend costs; None where it costs nothing or nobody said."""
+        settings = self.config.backend_of(section) if section in LLM_SECTIONS else None
+        return settings.price if isinstance(settings, OpenAIBackend | BatchBackend) else None
+
+    def prices(self) -> dict[str, Price]:
+        """Prices by backend name, for a budget over all stages."""
+        found: dict[str, Price] = {}
+        for section in LLM_SECTIONS:
+            price, name = self.price(section), self.backend(section).name
+            if price is not None and found.setdefault(name, price) != price:
+                raise ConfigError(f"`backends`: two prices for {name}; its calls are counted together, so set one")
+        return found
+
+    def budget(self, *, max_tokens: int | None, max_cost: float | None) -> Budget | None:
+        """A limit over all calls of the run; None where none is set.
+
+        Raises:
+            ConfigError: a limit on money where a backend has no price, or prices in several currencies.
+        """
+        if max_tokens is None and max_cost is None:
+            return None
+        prices = self.prices()
+        if max_cost is not None:
+            asked = [self.backend(section) for section in LLM_SECTIONS]
+            paid = {backend.name for backend in asked if not (backend.free or backend.local)}
+            unknown = sorted(paid - set(prices))
+            if unknown:
+                raise ConfigError(f"--max-cost: no `price` for {', '.join(unknown)}; set it under `backends`")
+            if len({price.currency for price in prices.values()}) > 1:
+                raise ConfigError("--max-cost: the prices are in several currencies; use one, or --max-tokens")
+        return Budget(max_tokens, max_cost, prices)
+
     def egress(self, section: str) -> Egress:
         """What may be sent to the backend of a section."""
         policy, name = self.config.phi, getattr(self.config, section).backend
@@ -119,6 +164,14 @@ class Plan:
             from finemed.llm.embeddings import Embeddings
 
             return Embeddings(settings, self.taxonomy, self.base)
+        if isinstance(settings, VllmBackend):
+            from finemed.llm.vllm import VllmChat
+
+            return VllmChat(settings, self.base)
+        if isinstance(settings, BatchBackend):
+            from finemed.llm.batch import BatchChat
+
+            return BatchChat(settings)
         from finemed.llm.openai import OpenAIChat
 
         return OpenAIChat(settings)

@@ -24,6 +24,7 @@ from finemed.config import identity, stable_hash
 from finemed.engines.base import Progress, Shards, Silent
 from finemed.engines.local import run_global, run_llm, run_map
 from finemed.errors import StageError
+from finemed.llm.accounting import Budget, Tally
 from finemed.pipeline.plan import STAGES, Plan, fingerprint, output_hash, stage_folder, stage_range
 from finemed.pipeline.reconcile import reconcile, reconcile_totals
 from finemed.stages.base import Outcome, Stage
@@ -68,6 +69,7 @@ def run_build(
     until: str | None = None,
     restart_from: str | None = None,
     progress: Progress | None = None,
+    budget: Budget | None = None,
     stages: Sequence[Stage] | None = None,
 ) -> RunResult:
     """Runs all stages that are not finished with these inputs and settings; the caller holds the run's lock.
@@ -78,6 +80,7 @@ def run_build(
         until: last stage to run.
         restart_from: first stage to run anew even if nothing changed; paid replies still come from the journal.
         progress: shows how it gets on.
+        budget: stops before a call that it does not hold; what the journal holds already counts.
         stages: other stages than the plan's, for tests.
 
     Raises:
@@ -86,7 +89,7 @@ def run_build(
     first, last = stage_range(restart_from, until)
     plan.backfill = read_backfill(run)
     remove_temporaries(run, ("manifest.json", "session.json", "ledger.parquet"))
-    state = _State(plan, run, progress or Silent(), Session(run))
+    state = _State(plan, run, progress or Silent(), Session(run), budget=budget)
     try:
         before = plan.source_hash()
         todo = list(stages or plan.stages())
@@ -130,12 +133,16 @@ class _State:
     session: Session
     reports: list[dict[str, Any]] = field(default_factory=list)
     previous: ShardFolder | None = None
+    budget: Budget | None = None
     _journal: Journal | None = None
 
     def journal(self, stage: Stage) -> Journal | None:
         """The journal, opened when the first stage needs it."""
         if self._journal is None and hasattr(stage, "requests"):
             self._journal = Journal(self.run / "journal.sqlite")
+            if self.budget is not None:
+                for line in self._journal.stats():
+                    self.budget.charge(line["model"], line)
         return self._journal
 
     def close(self) -> None:
@@ -164,7 +171,8 @@ def _run_stage(stage: Stage, state: _State, folder: ShardFolder, mark: str) -> d
     shards: Shards = state.previous.frames if state.previous else _records(state.plan, records)
     total = state.reports[-1]["counts"]["rows_out"] if state.reports else None
     progress.start(contract.name, total, len(folder.indices()) * state.plan.config.ingest.shard_rows)
-    facts = _dispatch(stage, shards, sink, state.journal(stage), progress)
+    tally = Tally(price=state.plan.price(contract.name))
+    facts = _dispatch(stage, shards, sink, state, tally)
     counts = reconcile_totals(contract, folder, records[0] if total is None else total)
     report = folder.finish(
         {
@@ -196,9 +204,14 @@ def _refuse_nothing(stage: str, rows_in: int, drops: dict[str, int], run: Path) 
     )
 
 
-def _dispatch(stage: Any, shards: Shards, sink: _Sink, journal: Journal | None, progress: Progress) -> dict[str, Any]:
+def _dispatch(stage: Any, shards: Shards, sink: _Sink, state: _State, tally: Tally) -> dict[str, Any]:
+    progress = state.progress
     if hasattr(stage, "requests"):
-        return run_llm(stage, shards, sink, journal, progress)
+        try:
+            return run_llm(stage, shards, sink, state.journal(stage), progress, tally, state.budget)
+        finally:
+            if tally.calls or tally.stored:
+                state.session.stage(stage.contract.name, **tally.plain())
     if hasattr(stage, "fit"):
         return run_global(stage, shards, sink, progress)
     return run_map(stage, shards, sink, progress)

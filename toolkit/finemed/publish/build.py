@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finemed.engines.base import Progress
+from finemed.llm.accounting import Budget
 from finemed.pipeline.plan import Plan, stage_number
 from finemed.pipeline.run import RunResult, preview, run_build
 from finemed.publish.pools import refuse_colliding_views
@@ -71,6 +72,7 @@ def build_release(
     until: str | None = None,
     restart_from: str | None = None,
     progress: Progress | None = None,
+    budget: Budget | None = None,
 ) -> BuildOutcome:
     """Runs what is left of a build and writes the release if the last stage is finished.
 
@@ -79,7 +81,7 @@ def build_release(
     """
     refuse_colliding_views(plan.taxonomy)
     with locked(run):
-        result = run_build(plan, run, until=until, restart_from=restart_from, progress=progress)
+        result = run_build(plan, run, until=until, restart_from=restart_from, progress=progress, budget=budget)
         if not result.complete:
             return BuildOutcome(result, None)
         return BuildOutcome(result, write_release(result, plan.taxonomy, plan.config.card))

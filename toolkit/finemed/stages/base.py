@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from finemed.llm.accounting import FailureLimit
 from finemed.llm.base import Answer, Backend, Request
 from finemed.records import Drop, Row, frame, frame_schema
 from finemed.store.shards import DROP_SCHEMA as DROP_SCHEMA
@@ -83,6 +84,7 @@ class LlmStage(Stage, Protocol):
 
     backend: Backend
     max_reasks: int
+    limit: FailureLimit
 
     def requests(self, rows: pl.DataFrame) -> Iterator[Request]: ...
 

@@ -11,6 +11,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from finemed.config import LlmConfig, identity
+from finemed.llm.accounting import FailureLimit
 from finemed.llm.ask import parser_of
 from finemed.llm.base import Backend, Request, Sampling
 from finemed.prompts import load_prompt
@@ -56,6 +57,7 @@ class Caller(ABC):
         self.backend = backend
         self.max_reasks = config.max_reasks
         self.prompt = load_prompt(prompt)
+        self.limit = FailureLimit(self.contract.name, config.max_failure_share)
         self._config = config
         self._sampling = Sampling(config.temperature, config.top_p, config.max_tokens)
         self._egress = egress or Egress()

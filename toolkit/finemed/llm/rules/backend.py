@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from finemed.llm.base import Completion, Request
+from finemed.llm.base import Completion, Request, silent
 from finemed.llm.rules.answers import ANYTHING, Extract, choose, extract
 from finemed.llm.rules.outline import Outline
 from finemed.llm.rules.passages import Passage
@@ -57,6 +57,7 @@ class Rules:
         self._terms = Terms(common)
         self._places: dict[tuple[str, str], Terms] = {}
         self.profile = profile_for(None)
+        self.say: Callable[[str], None] = silent
         self._tasks: dict[str, Callable[[Mapping[str, Any]], str | Extract]] = {
             "classify": self._classify,
             "generate": self._generate,
@@ -71,6 +72,12 @@ class Rules:
 
     def ready(self) -> None:
         """Always."""
+
+    def probe(self) -> None:
+        """Nothing to learn."""
+
+    def probed(self, completion: Completion) -> None:
+        """Never called."""
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         for request in requests:

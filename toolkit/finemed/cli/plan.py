@@ -1,0 +1,77 @@
+"""``finemed plan``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="finemed.yaml",
+    show_default=True,
+    help="Configuration file; its folder is where relative paths start.",
+)
+@click.option(
+    "--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]"
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as route.top_share=0.1."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Estimate calls, tokens, money and time of a build before the first call.
+
+    Runs the free stages that come before the first paid one (a build takes them over), then counts what is there and
+    estimates the rest. Each line says what it rests on; `finemed trial` replaces assumptions by measurements.
+    """
+    from finemed.cli.progress import shown_progress
+    from finemed.config import load_config
+    from finemed.pipeline.estimate import estimate, free_stages
+    from finemed.pipeline.plan import Plan
+    from finemed.publish.build import build_release
+
+    config = load_config(config_path, overrides)
+    build_plan = Plan(config, config_path.parent)
+    folder = run or config_path.parent / config.run_dir
+    last = free_stages(build_plan)
+    if last is None:
+        click.echo(json.dumps({"stages": []}) if as_json else "No stage asks a paid backend: no call, no cost.")
+        return
+    with shown_progress() as progress:
+        build_release(build_plan, folder, until=last, progress=progress)
+    found = estimate(build_plan, folder)
+    if as_json:
+        click.echo(json.dumps(found.plain(), indent=2))
+        return
+    click.echo(
+        f"{'stage':<14} {'model':<34} {'rows':>9} {'calls':>9} {'stored':>8} {'tokens in':>12} {'tokens out':>12}"
+        f" {'cost':>12} {'time':>9}"
+    )
+    for stage in found.stages:
+        price = "no price" if stage.cost is None else f"{stage.cost:,.2f} {stage.currency}"
+        time = "unknown" if stage.seconds is None else _duration(stage.seconds)
+        click.echo(
+            f"{stage.stage:<14} {stage.model[:34]:<34} {stage.rows:>9,} {stage.calls:>9,} {stage.stored:>8,}"
+            f" {stage.prompt_tokens:>12,} {stage.completion_tokens:>12,} {price:>12} {time:>9}"
+        )
+    whole = found.plain()
+    total = "unknown: a model has no price" if found.cost is None else f"{found.cost:,.2f}"
+    click.echo(
+        f"in all {whole['calls']:,} calls, {whole['prompt_tokens']:,} tokens in, {whole['completion_tokens']:,} out; "
+        f"cost {total}; re-asks not included"
+    )
+    for stage in found.stages:
+        click.echo(f"  {stage.stage} rests on: {stage.rests_on}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{left:02d}s"

@@ -1,0 +1,46 @@
+"""``finemed reparse``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("stage")
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default="finemed.yaml",
+    show_default=True,
+    help="Configuration file.",
+)
+@click.option(
+    "--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def reparse(stage: str, config_path: Path, run: Path | None, as_json: bool) -> None:
+    """Read the stored replies of STAGE under the present parser, without a call.
+
+    Shows how they would end now; `finemed build --from STAGE` takes that over, again from the stored replies.
+    """
+    from finemed.config import load_config
+    from finemed.pipeline.plan import Plan
+    from finemed.pipeline.reparse import reparse as read_again
+    from finemed.publish.status import printable
+
+    config = load_config(config_path)
+    found = read_again(Plan(config, config_path.parent), run or config_path.parent / config.run_dir, stage)
+    if as_json:
+        click.echo(json.dumps({"stage": stage, "states": dict(sorted(found.states.items()))}, indent=2))
+        return
+    total = sum(found.states.values())
+    for state, count in sorted(found.states.items()):
+        click.echo(f"{state:<12} {count:>9,}  {count / total:.1%}")
+    for state, examples in sorted(found.examples.items()):
+        for row_id, detail in examples:
+            click.echo(f"{state}\t{row_id}\t{printable(detail)}", err=True)
