@@ -254,7 +254,9 @@ def test_a_stage_may_name_its_own_model(tmp_path: Path) -> None:
     assert config.backend_of("generate") == RulesBackend()
 
 
-@pytest.mark.parametrize("address", ["http://", "http://a:port/v1", "http://:8000/v1", "http://[::1/v1", "http://a:0/v1"])
+@pytest.mark.parametrize(
+    "address", ["http://", "http://a:port/v1", "http://:8000/v1", "http://[::1/v1", "http://a:0/v1"]
+)
 def test_an_address_without_a_host_is_a_fault_and_no_password_is_told(tmp_path: Path, address: str) -> None:
     hostile = address.replace("//", "//ann:hunter2@")
     text = SMALL + f"backends: {{a: {{type: openai, model: m, base_url: '{hostile}'}}}}\n"
