@@ -153,7 +153,7 @@ def ours(url: str, requests: int, concurrency: int, again: bool = False) -> None
 
     def wanted() -> Iterator[Request]:
         for number in range(requests):
-            inputs = {"instruction": f"What is seen in case {number}?", "text": PASSAGE}
+            inputs = {"instruction": f"What is seen in case {number}?", "text": PASSAGE, "given": False}
             yield Request((str(number), "judge"), judge, inputs, sampling, JudgementReply)
 
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,7 @@ QUICK: dict[str, Any] = {"api_key_env": None, "poll_s": 0.01, "longest_poll_s": 
 
 
 def judge(number: int, **changes: Any) -> Request:
-    inputs = {"instruction": f"Question {number}?", "text": changes.pop("text", "Croup is viral.")}
+    inputs = {"instruction": f"Question {number}?", "text": changes.pop("text", "Croup is viral."), "given": False}
     prompt = load_prompt(changes.pop("prompt", "judge"))
     chosen = {"sampling": Sampling(0.0, 1.0, 100), "reply": JudgementReply} | changes
     return Request((f"i{number}", prompt.name), prompt, inputs, **chosen)

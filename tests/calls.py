@@ -21,7 +21,7 @@ Serve = Callable[..., FaultServer]
 
 
 def judge(number: int, **changes: Any) -> Request:
-    inputs = {"instruction": f"Question {number}?", "text": "Croup is viral."}
+    inputs = {"instruction": f"Question {number}?", "text": "Croup is viral.", "given": False}
     settings: dict[str, Any] = {"sampling": Sampling(0.8, 1.0, 100), "reply": JudgementReply, **changes}
     return Request((str(number), "judge"), load_prompt("judge"), inputs, **settings)
 

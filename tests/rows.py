@@ -88,6 +88,7 @@ _VALUES: dict[str, Any] = {
     "correct": 8,
     "complete": 8,
     "safe": 8,
+    "ungrounded_numbers": None,
     "response_score": 8.0,
     "response_rationale": "Grounded.",
     "answer_judge_model": "fake",

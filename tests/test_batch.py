@@ -392,7 +392,7 @@ def test_a_server_that_keeps_no_metadata_is_told_of(server: BatchServer, backend
     assert not any("keeps no metadata" in message for message in said)
     assert server.batches[1].metadata == {
         SCOPE: server.batches[1].metadata[SCOPE],
-        "prompts": "judge@1",
+        "prompts": "judge@2",
         "requests": "1",
     }
 

@@ -49,7 +49,7 @@ def test_a_server_that_never_answers_stops_the_stage_soon(
     serve: Serve, connect: Connect, journal: Journal, fault: str
 ) -> None:
     server = serve(lambda asked: fault, models=False)
-    told = ends_with(connect(server, timeout_s=0.1), journal, judge(1))
+    told = ends_with(connect(server, timeout_s=0.4), journal, judge(1))
     assert server.url.removesuffix("/v1") in told
     assert "tried 3 times" in told
     assert server.asked == {"Question 1?": 3}

@@ -338,7 +338,7 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
     (RouteConfig(complexity_above=None, top_share=0.5), {"complexity_above": 3, "top_share": 0.1}),
     (RespondConfig(), LLM),
     (ReasonConfig(), LLM),
-    (JudgeAnswersConfig(), LLM),
+    (JudgeAnswersConfig(), {**LLM, "drop_ungrounded_numbers": False}),
     (RankConfig(), {"min_score": 3.0}),
     (
         SplitConfig(),

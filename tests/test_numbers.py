@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import json
 import os
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import Scripted, response, run_stage
 
+from finemed.config import JudgeAnswersConfig
+from finemed.records import Response
+from finemed.stages.base import Outcome
+from finemed.stages.judge_answers import JudgeAnswersStage
 from finemed.text.numbers import ungrounded_numbers
 from finemed.text.numerals import read_number
 from finemed.text.quantities import quantities
@@ -287,3 +294,32 @@ def test_sentences_of_a_real_passage_are_held_by_it_and_rarely_by_another() -> N
     assert own == []
     found = [len(ungrounded_numbers(text, other)) for text, other in pairwise(texts)]
     assert sum(found) > 0.3 * sum(len(quantities(text)) for text in texts[:-1])
+
+
+# --- at the judge of the answers -------------------------------------------------------------------------------------
+
+
+def judged_answers(drop: bool, **values: Any) -> tuple[Outcome, Scripted]:
+    scores = json.dumps({"rationale": "r", "grounded": 8, "correct": 8, "complete": 8, "safe": 8})
+    backend = Scripted(lambda request: scores)
+    stage = JudgeAnswersStage(JudgeAnswersConfig(drop_ungrounded_numbers=drop), backend)
+    return run_stage(stage, Response, [response(text="Give 5 mg of prednisolone daily.", **values)]), backend
+
+
+def test_a_written_answer_with_a_strange_dose_is_dropped_before_it_is_paid_for() -> None:
+    outcome, backend = judged_answers(True, response="Give 50 mg of prednisolone daily.")
+    assert outcome.dropped.rows() == [("r1", "ungrounded_number", "50 mg")]
+    assert backend.asked == []
+
+
+def test_a_dose_of_the_passage_or_of_an_extract_or_without_a_passage_stays() -> None:
+    assert judged_answers(True, response="Give 5 mg daily.")[0].kept.height == 1
+    assert judged_answers(True, response="Give 50 mg daily.", extractive=True)[0].kept.height == 1
+    brought = {"given_instruction": "How much?", "given_response": "Give 50 mg daily."}
+    assert judged_answers(True, response="Give 50 mg daily.", **brought)[0].kept.height == 1
+
+
+def test_where_they_may_pass_the_row_names_the_quantities() -> None:
+    outcome, backend = judged_answers(False, response="Give 50 mg, in 40% of cases 50 mg again.")
+    assert outcome.kept["ungrounded_numbers"].to_list() == ["50 mg; 40 %"]
+    assert len(backend.asked) == 1

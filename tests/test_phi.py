@@ -387,7 +387,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def remote(server: Server) -> Iterator[OpenAIChat]:
-    backend = OpenAIChat(OpenAIBackend(type="openai", model="m", base_url=server.url, api_key_env=None, max_retries=0))
+    backend = OpenAIChat(
+        OpenAIBackend(type="openai", model="m", base_url=server.url, api_key_env=None, max_retries=0, structured="off")
+    )
     yield backend
     backend.close()
 

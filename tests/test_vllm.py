@@ -62,7 +62,7 @@ def chat(model: str = "org/model", base: Path = Path(), **settings: Any) -> Vllm
 
 
 def judge(number: int, **changes: Any) -> Request:
-    inputs = {"instruction": f"Question {number}?", "text": changes.pop("text", "Croup is viral.")}
+    inputs = {"instruction": f"Question {number}?", "text": changes.pop("text", "Croup is viral."), "given": False}
     chosen: dict[str, Any] = {"sampling": Sampling(0.7, 0.9, 50), "reply": None} | changes
     return Request((f"i{number}", "judge"), load_prompt("judge"), inputs, **chosen)
 

@@ -69,7 +69,7 @@ def request(
     warmth: float = 1.0,
     text: str = "Croup barks.",
 ) -> Request:
-    inputs = {"instruction": f"What is seen in case {number}?", "text": text}
+    inputs = {"instruction": f"What is seen in case {number}?", "text": text, "given": False}
     return Request((str(number), "check"), load_prompt("judge"), inputs, Sampling(warmth, 1.0, tokens), reply)
 
 

@@ -221,6 +221,9 @@ class ReasonConfig(LlmConfig):
 class JudgeAnswersConfig(LlmConfig):
     """Scores of the answers."""
 
+    drop_ungrounded_numbers: bool = True
+    """Drop written answers with a dose or a percentage that their passage does not hold, before they are judged."""
+
 
 class RankConfig(Settings):
     """Choice of the better ordinary answer."""

@@ -5,8 +5,9 @@
     server = Connections("http://gpu-1:8000/v1", key=None, timeout_s=600)
     await server.post({"model": "m", "messages": [...]})   ->  Received(status=200, headers=..., body={...})
 
-The HTTP package looks at every connection of a client at each call, so calls are spread over clients with a few
-connections each; that halves its work at 256 calls in flight.
+The `openai` package speaks the protocol; its retries are off, since `tries` decides them, and its models of replies
+are left out, since `chat` reads them. The HTTP package below it looks at every connection of a client at each call, so
+calls are spread over clients with a few connections each; that halves its work at 256 calls in flight.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from finemed import __version__
 from finemed.llm.failures import Failure, failure_of_transport
@@ -43,14 +43,12 @@ class Connections:
 
     def __init__(self, base_url: str, key: str | None, timeout_s: float) -> None:
         import httpx2
+        import openai
 
-        self._http = httpx2
-        parts = urlsplit(base_url)
-        self._calls = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/chat/completions"))
-        self._models = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/models"))
-        self._headers = {"content-type": "application/json", "user-agent": f"finemed/{__version__}"}
-        if key:
-            self._headers["authorization"] = f"Bearer {key}"
+        self._http, self._api = httpx2, openai
+        self._base_url = base_url
+        self._key = key
+        self._options: Any = {} if key else {"headers": {"Authorization": openai.Omit()}}
         self._timeout_s = timeout_s
         self._trusted: ssl.SSLContext | None = None
         self._clients: list[Any] = []
@@ -58,26 +56,31 @@ class Connections:
 
     async def post(self, body: dict[str, Any]) -> Received | Failure:
         """Posts a call and waits for the whole reply, for `timeout_s` at most."""
-        return await self._send("POST", self._calls, json.dumps(body).encode(), self._timeout_s)
+        return await self._send("post", "/chat/completions", {"body": body}, self._timeout_s)
 
     async def alive(self) -> bool:
         """Whether the server lists its models, which costs nothing."""
-        received = await self._send("GET", self._models, None, min(self._timeout_s, CONNECT_S))
+        received = await self._send("get", "/models", {}, min(self._timeout_s, CONNECT_S))
         return isinstance(received, Received) and received.status == 200 and isinstance(received.body, dict)
 
-    async def _send(self, method: str, url: str, content: bytes | None, timeout_s: float) -> Received | Failure:
-        http = self._http
+    async def _send(self, method: str, path: str, content: dict[str, Any], timeout_s: float) -> Received | Failure:
+        http, api = self._http, self._api
         at = self._least_busy()
         self._busy[at] += 1
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._clients[at].request(method, url, content=content, headers=self._headers)
+                response = await getattr(self._clients[at], method)(
+                    path, cast_to=http.Response, options=self._options, **content
+                )
         except TimeoutError as error:
             return Failure("timeout", f"no whole reply in {timeout_s:g} s", error=error)
-        except http.DecodingError as error:
-            return Failure("not_chat", "the reply cannot be decompressed", error=error)
-        except (http.HTTPError, http.InvalidURL, OSError) as error:
-            return failure_of_transport(error)
+        except api.APIStatusError as error:
+            response = error.response
+        except (api.APIConnectionError, http.HTTPError, http.InvalidURL, OSError) as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, http.DecodingError):
+                return Failure("not_chat", "the reply cannot be decompressed", error=cause)
+            return failure_of_transport(cause)
         finally:
             self._busy[at] -= 1
         return Received(response.status_code, response.headers, _json(response.content))
@@ -94,17 +97,22 @@ class Connections:
         http = self._http
         if self._trusted is None:
             self._trusted = http.create_ssl_context()
-        return http.AsyncClient(
-            verify=self._trusted,
-            timeout=http.Timeout(None, connect=min(CONNECT_S, self._timeout_s)),
-            limits=http.Limits(max_connections=PER_CLIENT, keepalive_expiry=KEPT_S),
+        timeout = http.Timeout(None, connect=min(CONNECT_S, self._timeout_s))
+        limits = http.Limits(max_connections=PER_CLIENT, keepalive_expiry=KEPT_S)
+        return self._api.AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=timeout,
+            default_headers={"User-Agent": f"finemed/{__version__}"},
+            http_client=http.AsyncClient(verify=self._trusted, timeout=timeout, limits=limits),
         )
 
     async def close(self) -> None:
         """Disconnects."""
         clients, self._clients, self._busy = self._clients, [], []
         for client in clients:
-            await client.aclose()
+            await client.close()
 
 
 def _json(content: bytes) -> Any:

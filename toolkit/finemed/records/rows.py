@@ -170,6 +170,9 @@ class JudgedResponse(Response):
     correct: int = Field(description="Medically correct, 1 to 10.", ge=1, le=10)
     complete: int = Field(description="Answers the whole question, 1 to 10.", ge=1, le=10)
     safe: int = Field(description="Safe for a reader who acts on it, 1 to 10.", ge=1, le=10)
+    ungrounded_numbers: str | None = Field(
+        description="Quantities of a written answer that neither passage nor question holds, where they are let pass."
+    )
     response_score: float = Field(description="Mean of the four scores.", ge=1, le=10)
     response_rationale: str = Field(description="The judge's reason.")
     answer_judge_model: str = Field(description="Backend and model that judged the answer.")
