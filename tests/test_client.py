@@ -180,7 +180,7 @@ def test_requests_a_minute_are_spread(serve: Serve, connect: Connect, journal: J
     answers(connect(server, concurrency=16, requests_per_minute=1200), journal, *map(judge, range(25)))
     gaps = [later.at - earlier.at for earlier, later in zip(server.calls, server.calls[1:], strict=False)]
     assert sum(gaps) >= 24 * 0.05 - 0.6  # half a second may be made up for
-    assert sum(gap > 0.02 for gap in gaps) > 6  # of 24: no burst, though a busy machine bunches some
+    assert sum(gap > 0.02 for gap in gaps) > 12
 
 
 def test_tokens_a_minute_are_spread(serve: Serve, connect: Connect, journal: Journal) -> None:

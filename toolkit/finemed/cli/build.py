@@ -7,23 +7,13 @@ from pathlib import Path
 
 import click
 
+from finemed.cli.options import CONFIG, OVERRIDES, RUN
+
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default="finemed.yaml",
-    show_default=True,
-    help="Configuration file; its folder is where relative paths start.",
-)
-@click.option(
-    "--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]"
-)
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as route.top_share=0.1."
-)
+@CONFIG
+@RUN
+@OVERRIDES
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
 @click.option(
     "--from",

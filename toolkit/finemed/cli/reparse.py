@@ -7,21 +7,13 @@ from pathlib import Path
 
 import click
 
+from finemed.cli.options import CONFIG, RUN
+
 
 @click.command()
 @click.argument("stage")
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default="finemed.yaml",
-    show_default=True,
-    help="Configuration file.",
-)
-@click.option(
-    "--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]"
-)
+@CONFIG
+@RUN
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def reparse(stage: str, config_path: Path, run: Path | None, as_json: bool) -> None:
     """Read the stored replies of STAGE under the present parser, without a call.

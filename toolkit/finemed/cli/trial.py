@@ -8,24 +8,14 @@ from typing import Any
 
 import click
 
+from finemed.cli.options import CONFIG, OVERRIDES, RUN
+
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default="finemed.yaml",
-    show_default=True,
-    help="Configuration file; its folder is where relative paths start.",
-)
-@click.option(
-    "--run", "run", type=click.Path(path_type=Path, file_okay=False), help="Folder of the run.  [default: `run_dir`]"
-)
+@CONFIG
+@RUN
 @click.option("-n", "rows", type=click.IntRange(min=1), default=50, show_default=True, help="Passages to try.")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting, such as judge.model=NAME."
-)
+@OVERRIDES
 @click.option("--max-tokens", type=click.IntRange(min=1), help="Stop before a call that could exceed this many tokens.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def trial(
