@@ -29,8 +29,8 @@ import polars as pl
 from measure import data_folder, note, table
 
 from finemed.config import DecontaminateConfig
+from finemed.sources.benchmarks import BenchmarkItem
 from finemed.stages.decontaminate import BenchmarkIndex
-from finemed.store.benchmarks import BenchmarkItem
 from finemed.text.normalise import words
 from finemed.text.overlap import OverlapIndex, OverlapRule
 from finemed.text.overlap_find import OverlapFinder, find_hits

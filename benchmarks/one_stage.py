@@ -24,9 +24,9 @@ from finemed.engines.base import Shards, Silent
 from finemed.engines.local import run_global, run_llm, run_map
 from finemed.pipeline.plan import Plan
 from finemed.pipeline.reconcile import reconcile, reconcile_totals
+from finemed.sources.records import record_batches
 from finemed.stages.base import Outcome
 from finemed.store.manifest import count_reasons
-from finemed.store.readers import record_batches
 from finemed.store.shards import ShardFolder
 
 

@@ -25,8 +25,8 @@ from finemed.engines.base import Silent
 from finemed.engines.local import run_global, run_llm, run_map
 from finemed.llm.rules.questions import is_deictic, shared
 from finemed.pipeline.plan import Plan
+from finemed.sources.records import record_batches
 from finemed.stages.base import Outcome
-from finemed.store.readers import record_batches
 from finemed.text.normalise import words
 
 SOURCES = {

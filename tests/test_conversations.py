@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finemed.store.conversations import Exchange, columns_of, detect, read_exchange
+from finemed.sources.conversations import Exchange, columns_of, detect, read_exchange
 
 Q, A, B = "How is croup recognised?", "By its barking cough.", "By an X-ray of the foot."
 LAYOUTS = ("alpaca", "sharegpt", "messages", "prompt_completion", "question_answer", "preference")

@@ -23,10 +23,10 @@ from rows import checked, details, frame, judged, judged_response, numbered, rea
 from finemed.config import DecontaminateConfig, RankConfig
 from finemed.errors import InputError
 from finemed.records import JudgedInstruction, JudgedResponse, Response
+from finemed.sources.benchmarks import KNOWN, BenchmarkItem, load_benchmarks
 from finemed.stages.contamination import benchmark_of, joined
 from finemed.stages.decontaminate import BenchmarkIndex, DecontaminateStage
 from finemed.stages.rank import RankStage
-from finemed.store.benchmarks import KNOWN, BenchmarkItem, load_benchmarks
 from finemed.text.column import column_of
 from finemed.text.normalise import words
 from finemed.text.overlap import OverlapIndex, OverlapRule
@@ -409,7 +409,7 @@ def test_a_stem_with_a_unicode_line_separator_is_one_line(tmp_path: Path) -> Non
 HUB_SCRIPT = """
 import sys
 from pathlib import Path
-from finemed.store.benchmarks import load_benchmarks
+from finemed.sources.benchmarks import load_benchmarks
 found = load_benchmarks(sys.argv[1:], Path())
 print([tuple(item) for item in found.items], found.identity()["files"], [fact.get("repo") for fact in found.facts])
 """

@@ -50,6 +50,7 @@ from finemed.records import (
     RoutedInstruction,
     frame,
 )
+from finemed.sources.records import RAW_SCHEMA
 from finemed.stages.ingest import IngestStage
 from finemed.stages.judge import JudgeStage
 from finemed.stages.judge_answers import JudgeAnswersStage
@@ -57,7 +58,6 @@ from finemed.stages.rank import RankStage
 from finemed.stages.reason import ReasonStage
 from finemed.stages.respond import RespondStage
 from finemed.stages.route import RouteStage
-from finemed.store.readers import RAW_SCHEMA
 from finemed.taxonomy import load_taxonomy
 
 Q = "How is croup recognised?"

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from finemed.config import Columns, SourceConfig
-from finemed.store.formats import MAX_RECORD
-from finemed.store.readers import find_files, record_batches
+from finemed.sources.files import MAX_RECORD
+from finemed.sources.records import find_files, record_batches
 
 ROOT = Path(__file__).resolve().parents[1]
 MANY = [f"Croup case {number}: the child barks at night and is better in cold air." for number in range(3000)]

@@ -22,10 +22,10 @@ from loopback_hub import Hub
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.store import web
-from finemed.store.columns import check_columns
-from finemed.store.hub import HubPath, parse, pattern
-from finemed.store.readers import find_files, record_batches
+from finemed.sources import web
+from finemed.sources.columns import check_columns
+from finemed.sources.hub import HubPath, parse, pattern
+from finemed.sources.records import find_files, record_batches
 
 ROOT = Path(__file__).resolve().parents[1]
 REPO = "m-a-p/FineFineWeb"
@@ -87,9 +87,9 @@ import json, sys
 from pathlib import Path
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.store import web
-from finemed.store.columns import check_columns
-from finemed.store.readers import find_files, record_batches
+from finemed.sources import web
+from finemed.sources.columns import check_columns
+from finemed.sources.records import find_files, record_batches
 web.WAIT_S = 0.01
 source = SourceConfig(**json.loads(sys.argv[1]))
 try:

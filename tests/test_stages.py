@@ -56,6 +56,7 @@ from finemed.records import (
     RoutedInstruction,
     ScannedPassage,
 )
+from finemed.sources.records import find_files, record_batches
 from finemed.stages.base import Outcome
 from finemed.stages.classify import ClassifyStage
 from finemed.stages.generate import GenerateStage, offered_types, target_difficulty
@@ -65,7 +66,6 @@ from finemed.stages.judge_answers import JudgeAnswersStage
 from finemed.stages.rank import RankStage
 from finemed.stages.reason import ReasonStage
 from finemed.stages.respond import RespondStage
-from finemed.store.readers import find_files, record_batches
 from finemed.taxonomy import load_taxonomy
 
 STATES = tuple(FAILURES)

@@ -20,7 +20,11 @@ from hypothesis import strategies as st
 from finemed.config import Columns, SourceConfig
 from finemed.errors import InputError, StoreError
 from finemed.records import Message, Row, frame, frame_schema
-from finemed.store import streams
+from finemed.sources import streams
+from finemed.sources.columns import check_columns
+from finemed.sources.files import InputFile, compression_of, format_of
+from finemed.sources.raw import raw_records
+from finemed.sources.records import RAW_SCHEMA, find_files, read_records, record_batches
 from finemed.store.atomic import (
     file_hash,
     locked,
@@ -31,11 +35,7 @@ from finemed.store.atomic import (
     write_json,
     write_with,
 )
-from finemed.store.columns import check_columns
-from finemed.store.formats import InputFile, compression_of, format_of
 from finemed.store.journal import Journal
-from finemed.store.raw import raw_records
-from finemed.store.readers import RAW_SCHEMA, find_files, read_records, record_batches
 from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_parquet, write_parquet
 
 
@@ -332,7 +332,7 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from finemed.store.columns import check_columns
+from finemed.sources.columns import check_columns
 from finemed.store.journal import Journal
 print("ready", flush=True)
 sys.stdin.readline()

@@ -2,19 +2,24 @@
 
 ::
 
-    FineMedError                 base; the command line turns it into exit code 1 without a traceback
-    |-- ConfigError              a setting is wrong (all faults of a file at once); exit code 2
-    |-- InputError               a corpus, benchmark or dataset cannot be used as a whole
-    |-- StageError               a stage broke its contract or could not go on
-    |   |-- ReconcileError       rows were lost, doubled or renamed
-    |   `-- PoolError            a pool cannot reach its minimum size
-    |-- BackendError             a source of language cannot be used at all
-    |-- BudgetError              a limit on tokens or money is reached; exit code 3
-    |-- StoreError               a file of a run or a release is damaged or belongs to something else
-    |-- PublishError             a release cannot go where it should: refused, taken, or not to be reached
-    |   `-- DamagedReleaseError  what is there under a version's name is no whole release
-    |-- TrainingError            a recipe cannot train what it was given
-    `-- MissingExtraError        an optional dependency is not installed
+    FineMedError                 base; the command line turns it into an exit code without a traceback
+    |-- ConfigError              2  a setting is wrong (all faults of a file at once)
+    |-- InputError               4  a corpus, benchmark or dataset cannot be used as a whole
+    |-- StageError               1  a stage cannot go on with these rows and settings
+    |   `-- PoolError            1  a pool cannot reach its minimum size
+    |-- BackendError             4  a source of language cannot be used at all
+    |-- BudgetError              3  a limit on tokens or money is reached
+    |-- StoreError               4  a file of a run or a release is damaged, locked, or cannot be written
+    |-- PublishError             4  a release cannot go where it should: taken, or not to be reached
+    |   |-- ContractError        1  the release breaks its contract
+    |   `-- DamagedReleaseError  4  what is there under a version's name is no whole release
+    |-- TrainingError            4  a recipe cannot train what it was given
+    |-- MissingExtraError        2  an optional dependency is not installed
+    `-- InternalError            5  a fault of FineMed's own
+        `-- ReconcileError       5  rows were lost, doubled or renamed
+
+The numbers are the exit codes: 0 ok, 1 a finding, 2 usage or configuration, 3 budget spent, 4 bad input (what was given
+or stored, or what a server answered, cannot be used), 5 a failure of ours.
 
 A message gives place, fact, value and next step::
 
@@ -27,7 +32,7 @@ from __future__ import annotations
 class FineMedError(Exception):
     """Base of all errors raised on purpose."""
 
-    exit_code = 1
+    exit_code = 4
 
 
 class ConfigError(FineMedError):
@@ -41,11 +46,9 @@ class InputError(FineMedError):
 
 
 class StageError(FineMedError):
-    """A stage broke its contract or could not go on."""
+    """A stage cannot go on with these rows and settings."""
 
-
-class ReconcileError(StageError):
-    """The rows that left a stage do not account for the rows that entered it."""
+    exit_code = 1
 
 
 class PoolError(StageError):
@@ -70,6 +73,12 @@ class PublishError(FineMedError):
     """A release cannot go where it should; what was published before is as it was."""
 
 
+class ContractError(PublishError):
+    """The release breaks its contract; the message names every fault."""
+
+    exit_code = 1
+
+
 class DamagedReleaseError(PublishError):
     """What is there under a version's name is no whole release."""
 
@@ -81,7 +90,19 @@ class TrainingError(FineMedError):
 class MissingExtraError(FineMedError):
     """An optional dependency is not installed."""
 
+    exit_code = 2
+
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs `pip install 'finemed[{extra}]'`")
         self.feature = feature
         self.extra = extra
+
+
+class InternalError(FineMedError):
+    """A fault of FineMed's own, never of the user's rows or files; the message holds what a bug report needs."""
+
+    exit_code = 5
+
+
+class ReconcileError(InternalError):
+    """The rows that left a stage do not account for the rows that entered it."""

@@ -10,7 +10,7 @@ import click
 from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_TEXT
 
 if TYPE_CHECKING:
-    from finemed.publish.alone.decontaminate import OverlapExplanation
+    from finemed.standalone.decontaminate import OverlapExplanation
 
 
 @click.command()
@@ -63,10 +63,10 @@ def decontaminate(
     import json
 
     from finemed.config import load_section
-    from finemed.publish.alone.decontaminate import decontaminate_table, explain
-    from finemed.publish.alone.table import check_endings, open_table, write_table
     from finemed.publish.inspect.status import printable
     from finemed.stages.decontaminate import BenchmarkIndex
+    from finemed.standalone.decontaminate import decontaminate_table, explain
+    from finemed.standalone.table import check_endings, open_table, write_table
 
     check_endings(out, hits)
     config = load_section("decontaminate", config_path, overrides)

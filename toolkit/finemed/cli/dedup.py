@@ -10,7 +10,7 @@ import click
 from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_TEXT
 
 if TYPE_CHECKING:
-    from finemed.publish.alone.dedup import Explanation
+    from finemed.standalone.dedup import Explanation
 
 
 @click.command()
@@ -68,9 +68,9 @@ def dedup(
     import json
 
     from finemed.config import load_section
-    from finemed.publish.alone.dedup import dedup_table, explain
-    from finemed.publish.alone.table import check_endings, open_table, write_table
     from finemed.publish.inspect.status import printable
+    from finemed.standalone.dedup import dedup_table, explain
+    from finemed.standalone.table import check_endings, open_table, write_table
 
     check_endings(out, dropped)
     config = load_section("dedup_instructions", config_path, overrides)

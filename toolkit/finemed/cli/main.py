@@ -1,18 +1,23 @@
 """The ``finemed`` command.
 
 Command modules import nothing heavy at their top, so that every ``--help`` answers at once. Errors raised on purpose
-become one message on stderr and an exit code: 2 for wrong usage or settings, 1 for a failure.
+become one message on stderr and an exit code: 0 ok, 1 a finding, 2 usage or configuration, 3 budget spent, 4 bad input,
+5 a failure of ours, which comes with what a bug report needs. `FINEMED_TRACEBACK=1` shows the traceback as well.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 import sys
+import traceback
+from pathlib import Path
 
 import click
 
 from finemed import __version__
-from finemed.errors import FineMedError
+from finemed.errors import FineMedError, InternalError
 
 COMMANDS = (
     "init",
@@ -78,9 +83,24 @@ def main() -> None:
     except OSError as error:
         _fail(
             f"{error.filename or 'input or output'}: {error.strerror or error}; mend it and run the same command again",
-            1,
+            4,
         )
+    except Exception as error:
+        _fail(bug_report(error), InternalError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def bug_report(error: Exception) -> str:
+    """What a bug report needs: the error, where it arose in FineMed, and the versions; no text of the user's."""
+    if os.environ.get("FINEMED_TRACEBACK"):
+        traceback.print_exception(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "finemed" in Path(frame.filename).parts]
+    place = " < ".join(f"{Path(frame.filename).stem}.{frame.name}:{frame.lineno}" for frame in reversed(frames[-4:]))
+    return (
+        f"this is a fault of FineMed's, not of your data: {type(error).__name__}: {str(error)[:300]}\n"
+        f"at {place or 'the command line'}; finemed {__version__}, Python {platform.python_version()}; nothing "
+        "that was stored is lost; please report it with these lines (FINEMED_TRACEBACK=1 shows more)"
+    )
 
 
 def _fail(message: str, code: int) -> None:

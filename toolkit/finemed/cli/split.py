@@ -60,10 +60,10 @@ def split(
     import json
 
     from finemed.config import load_section
-    from finemed.publish.alone.split import split_table
-    from finemed.publish.alone.table import open_table
     from finemed.publish.inspect.status import printable
     from finemed.stages.split import LARGE_SHARE
+    from finemed.standalone.split import split_table
+    from finemed.standalone.table import open_table
 
     config = load_section("split", config_path, overrides)
     table = open_table(target, text=text, row_id=row_id)

@@ -27,6 +27,9 @@ from finemed.errors import ConfigError
 from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, ScannedPassage
+from finemed.sources.columns import check_columns
+from finemed.sources.files import InputFile
+from finemed.sources.records import find_files
 from finemed.stages.base import Stage
 from finemed.stages.calls import Egress
 from finemed.stages.classify import ClassifyStage
@@ -45,9 +48,6 @@ from finemed.stages.respond import RespondStage
 from finemed.stages.route import RouteStage
 from finemed.stages.select import SelectStage
 from finemed.stages.split import SplitStage
-from finemed.store.columns import check_columns
-from finemed.store.formats import InputFile
-from finemed.store.readers import find_files
 from finemed.taxonomy import Taxonomy, load_taxonomy
 
 STAGES = (

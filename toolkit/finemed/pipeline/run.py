@@ -27,11 +27,11 @@ from finemed.errors import StageError
 from finemed.llm.accounting import Budget, Tally
 from finemed.pipeline.plan import STAGES, Plan, fingerprint, output_hash, stage_folder, stage_range
 from finemed.pipeline.reconcile import reconcile, reconcile_totals
+from finemed.sources.records import record_batches
 from finemed.stages.base import Outcome, Stage
 from finemed.store.atomic import read_json, remove_temporaries
 from finemed.store.journal import Journal
 from finemed.store.manifest import Session, count_reasons, write_ledger, write_manifest, write_notes
-from finemed.store.readers import record_batches
 from finemed.store.shards import ShardFolder
 
 Action = Literal["reuse", "run", "depends"]

@@ -20,11 +20,11 @@ import polars as pl
 
 from finemed.config import DecontaminateConfig, identity
 from finemed.records import CheckedInstruction, JudgedInstruction, Response
+from finemed.sources.benchmarks import Benchmarks, load_benchmarks
 from finemed.stages.base import Contract, Drops, Outcome, split_rows
 from finemed.stages.contamination import COLUMN as COLUMN
 from finemed.stages.contamination import REASON as REASON
 from finemed.stages.contamination import joined
-from finemed.store.benchmarks import Benchmarks, load_benchmarks
 from finemed.text.overlap import OverlapIndex, OverlapRule
 from finemed.text.overlap_find import OverlapFinder
 from finemed.text.overlap_plain import Hit

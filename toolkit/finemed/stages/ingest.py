@@ -1,6 +1,6 @@
 """Ingest: raw records to passages.
 
-*Reads* raw records (`store.readers.RAW_SCHEMA`). *Writes* `Passage`, one or more per record. *Drops* every record
+*Reads* raw records (`sources.records.RAW_SCHEMA`). *Writes* `Passage`, one or more per record. *Drops* every record
 with a fault under the fault's code (`not_json`, `missing_column`, `empty_text`, `repeated_record`, ...).
 A record that brings its own question is one passage, whatever its length.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1, starts from ready passages; cutting documents is ours.
@@ -15,8 +15,8 @@ import polars as pl
 
 from finemed.config import IngestConfig, identity
 from finemed.records import Passage, content_id, frame
+from finemed.sources.records import RAW_SCHEMA
 from finemed.stages.base import Contract, Drops, Outcome
-from finemed.store.readers import RAW_SCHEMA
 from finemed.text.normalise import tidy
 from finemed.text.segment import passages
 

@@ -1,1 +1,1 @@
-"""What lies on disk: atomic files, shards, the manifest, the ledger, the journal, dataset readers."""
+"""What a run keeps on disk: atomic files, shards, the manifest, the ledger, the journal, the dedup index."""

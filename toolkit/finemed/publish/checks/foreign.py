@@ -27,12 +27,12 @@ from finemed.publish.checks.exposure import REMOVE, phi_in
 from finemed.publish.checks.faults import RULES, Faults, Report
 from finemed.publish.checks.provenance import is_stated
 from finemed.publish.checks.secrets import secret_rows
-from finemed.store.conversations import read_exchange
-from finemed.store.formats import UNKNOWN, InputFile
-from finemed.store.raw import layout_of, raw_records
-from finemed.store.read_parquet import schema_names
-from finemed.store.readers import find_files
-from finemed.store.turns import Turn, UnusableError, fold, turns, without_system
+from finemed.sources.conversations import read_exchange
+from finemed.sources.files import UNKNOWN, InputFile
+from finemed.sources.parquet import schema_names
+from finemed.sources.raw import layout_of, raw_records
+from finemed.sources.records import find_files
+from finemed.sources.turns import Turn, UnusableError, fold, turns, without_system
 
 BATCH_ROWS = 2000
 _NAME = "dataset"

@@ -93,7 +93,7 @@ def _local(text: str | None) -> Iterator[Path | None]:
     from huggingface_hub.errors import RevisionNotFoundError
 
     from finemed.publish.targets.hub_repo import HubRepo
-    from finemed.store.hub import parse
+    from finemed.sources.hub import parse
 
     at = parse(text)
     if at.path:

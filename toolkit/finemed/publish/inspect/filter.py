@@ -22,10 +22,10 @@ from finemed.config import Columns, FilterConfig, SourceConfig, load_config
 from finemed.errors import ConfigError, InputError
 from finemed.pipeline.plan import stage_folder
 from finemed.records import Passage, frame_schema
+from finemed.sources.columns import check_columns
+from finemed.sources.records import find_files, record_batches
 from finemed.stages.filter import ALL, FilterStage, verdicts
 from finemed.store.atomic import read_json
-from finemed.store.columns import check_columns
-from finemed.store.readers import find_files, record_batches
 from finemed.store.shards import ShardFolder, write_parquet
 from finemed.text.normalise import tidy
 from finemed.text.vocabulary import Vocabulary

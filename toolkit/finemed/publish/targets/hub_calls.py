@@ -22,7 +22,7 @@ import httpx2
 
 from finemed.errors import PublishError
 from finemed.publish.targets.contents import unreadable
-from finemed.store.web import shown
+from finemed.sources.web import shown
 
 TRIES = 4
 WAIT_S = 1.0

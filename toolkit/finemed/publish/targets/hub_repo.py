@@ -21,7 +21,7 @@ from finemed.errors import ConfigError, DamagedReleaseError, InputError, Publish
 from finemed.publish.targets.contents import MANIFEST, parse_manifest
 from finemed.publish.targets.hub_calls import persist, refusal
 from finemed.publish.versions.version import Version
-from finemed.store.hub import HubFile
+from finemed.sources.hub import HubFile
 
 KEPT = ".gitattributes"
 """Says which files are large; the Hub made it, and no release has it."""

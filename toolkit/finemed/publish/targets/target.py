@@ -114,7 +114,7 @@ def open_target(text: str, *, private: bool = True, onto_head: bool = False) -> 
     """
     from finemed.publish.targets.hub import HubTarget
     from finemed.publish.targets.local import LocalTarget
-    from finemed.store.hub import parse
+    from finemed.sources.hub import parse
 
     if not text.startswith("hf://"):
         if "://" in text or not text.strip():

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from finemed.errors import InputError, PublishError, StoreError
+from finemed.errors import ContractError, InputError, StoreError
 from finemed.publish.inspect.status import read_status
 from finemed.publish.release import release_intact
 from finemed.publish.targets.target import FileChange, PublishedVersion, Target
@@ -221,7 +221,7 @@ def check(folder: Path, old: Path | None) -> None:
     """Holds the folder against the contract.
 
     Raises:
-        PublishError: a rule is broken; the message names every fault.
+        ContractError: a rule is broken; the message names every fault.
     """
     from finemed.publish.checks.validate import validate
 
@@ -229,4 +229,4 @@ def check(folder: Path, old: Path | None) -> None:
     if faults:
         shown = [f"{fault.place}: {fault.fact}; {fault.remedy} ({fault.rule})" for fault in faults[:MOST_FAULTS]]
         more = [f"and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []
-        raise PublishError("\n".join(["the release breaks its contract; nothing was published:", *shown, *more]))
+        raise ContractError("\n".join(["the release breaks its contract; nothing was published:", *shown, *more]))

@@ -23,8 +23,8 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
 from finemed.errors import InputError
-from finemed.store.formats import SIDECARS, Place, format_of
-from finemed.store.web import WebFile, shown
+from finemed.sources.files import SIDECARS, Place, format_of
+from finemed.sources.web import WebFile, shown
 
 _SPECIAL = re.compile(r"(refs/(?:convert|pr)/[^/]+)(?:/(.*))?$")
 _NAME = re.compile(r"[\w.-]+")

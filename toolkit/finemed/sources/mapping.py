@@ -13,9 +13,9 @@ import re
 from typing import Any
 
 from finemed.records import content_id
-from finemed.store.conversations import Exchange, read_exchange
-from finemed.store.formats import FIELDS, MAX_RECORD, InputFile, missing_column
-from finemed.store.streams import too_large
+from finemed.sources.conversations import Exchange, read_exchange
+from finemed.sources.files import FIELDS, MAX_RECORD, InputFile, missing_column
+from finemed.sources.streams import too_large
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPED = re.compile("[\udc80-\udcff]")

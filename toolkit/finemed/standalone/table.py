@@ -19,13 +19,13 @@ import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import ConfigError, InputError
+from finemed.sources.csv import read_csv
+from finemed.sources.files import InputFile
+from finemed.sources.jsonl import read_json, read_jsonl
+from finemed.sources.records import find_files
+from finemed.sources.streams import unreadable
 from finemed.store.atomic import write_with
-from finemed.store.formats import InputFile
-from finemed.store.read_csv import read_csv
-from finemed.store.read_json import read_json, read_jsonl
-from finemed.store.readers import find_files
 from finemed.store.shards import write_parquet
-from finemed.store.streams import unreadable
 
 TEXT_COLUMNS = ("text", "instruction", "question", "prompt", "messages", "conversations")
 """Where the text is looked for when it is not named."""

@@ -17,8 +17,8 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 
-from finemed.store.formats import MAX_RECORD, InputFile, Raw, duplicate_column
-from finemed.store.streams import BreakError, Line, lines, too_large
+from finemed.sources.files import MAX_RECORD, InputFile, Raw, duplicate_column
+from finemed.sources.streams import BreakError, Line, lines, too_large
 
 
 def read_csv(file: InputFile) -> Raw:

@@ -1,4 +1,4 @@
-"""Messages in their usual forms to one exchange: what `store.conversations` builds its layouts from.
+"""Messages in their usual forms to one exchange: what `sources.conversations` builds its layouts from.
 
 ::
 

@@ -16,10 +16,10 @@ import polars as pl
 
 from finemed.config import SplitConfig
 from finemed.errors import ConfigError
-from finemed.publish.alone.table import Table, write_table
 from finemed.records import SPLITS
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
+from finemed.standalone.table import Table, write_table
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from finemed.config import Columns, SourceConfig
-from finemed.store.conversations import detect
-from finemed.store.formats import EMPTY, MAX_RECORD, UNKNOWN, InputFile, Raw
-from finemed.store.read_csv import read_csv
-from finemed.store.read_json import read_json, read_jsonl
-from finemed.store.read_parquet import read_parquet, schema_names
-from finemed.store.streams import BreakError, chunks, too_large, unreadable
-from finemed.store.where import keeps
+from finemed.sources.conversations import detect
+from finemed.sources.csv import read_csv
+from finemed.sources.files import EMPTY, MAX_RECORD, UNKNOWN, InputFile, Raw
+from finemed.sources.jsonl import read_json, read_jsonl
+from finemed.sources.parquet import read_parquet, schema_names
+from finemed.sources.streams import BreakError, chunks, too_large, unreadable
+from finemed.sources.where import keeps
 
 LOOKED_AT = 20
 """Files of a source, and records of a file, that tell what the source holds."""

@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from finemed.store.formats import MAX_RECORD, InputFile, Raw
-from finemed.store.streams import BreakError, Line, chunks, lines, too_large
+from finemed.sources.files import MAX_RECORD, InputFile, Raw
+from finemed.sources.streams import BreakError, Line, chunks, lines, too_large
 
 _BOM = codecs.BOM_UTF8
 _GAP = re.compile(r"[\s\ufeff]*")

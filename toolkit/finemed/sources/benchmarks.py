@@ -32,11 +32,11 @@ from typing import Any, NamedTuple
 
 from finemed.config import SourceConfig
 from finemed.errors import FineMedError, InputError
-from finemed.store.formats import InputFile, Raw
-from finemed.store.hub import parse
-from finemed.store.raw import READERS
-from finemed.store.readers import find_files
-from finemed.store.remote import is_url
+from finemed.sources.files import InputFile, Raw
+from finemed.sources.hub import parse
+from finemed.sources.raw import READERS
+from finemed.sources.records import find_files
+from finemed.sources.remote import is_url
 
 KNOWN: dict[str, tuple[str, ...]] = {
     "medqa": ("hf://GBaker/MedQA-USMLE-4-options/phrases_no_exclude_test.jsonl",),

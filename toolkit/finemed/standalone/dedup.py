@@ -19,11 +19,11 @@ import numpy as np
 import polars as pl
 
 from finemed.config import DedupConfig
-from finemed.publish.alone.table import Table
 from finemed.records import Drop, LedgerRow, frame
 from finemed.stages.dedup import COLUMNS, DedupResult, Facts, dedup, index_at
 from finemed.stages.loss import check_loss
 from finemed.stages.semantic import encoder_of
+from finemed.standalone.table import Table
 from finemed.store.atomic import locked
 from finemed.text.column import column_of
 from finemed.text.normalise import words

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from finemed.errors import FineMedError
-from finemed.store.conversations import columns_of
-from finemed.store.formats import EMPTY, InputFile, Raw, duplicate_column, missing_column
-from finemed.store.streams import unreadable
-from finemed.store.where import Where, keeps
+from finemed.sources.conversations import columns_of
+from finemed.sources.files import EMPTY, InputFile, Raw, duplicate_column, missing_column
+from finemed.sources.streams import unreadable
+from finemed.sources.where import Where, keeps
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 16_000_000

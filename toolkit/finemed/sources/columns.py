@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.store.formats import FIELDS, MAX_RECORD, UNKNOWN, InputFile, writable
-from finemed.store.raw import LOOKED_AT, sample
-from finemed.store.read_parquet import schema_names
+from finemed.sources.files import FIELDS, MAX_RECORD, UNKNOWN, InputFile, writable
+from finemed.sources.parquet import schema_names
+from finemed.sources.raw import LOOKED_AT, sample
 
 RECORDS = 200
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from finemed.store.formats import MAX_RECORD, InputFile, compression_of
+from finemed.sources.files import MAX_RECORD, InputFile, compression_of
 
 CHUNK = 1 << 18
 _MARKS = (

@@ -22,10 +22,10 @@ import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.store.formats import DOCUMENTS, SIDECARS, UNKNOWN, InputFile, LocalFile, Place, format_of, writable
-from finemed.store.mapping import map_record
-from finemed.store.raw import LOOKED_AT, layout_of, raw_records, sample
-from finemed.store.remote import find_remote, is_url
+from finemed.sources.files import DOCUMENTS, SIDECARS, UNKNOWN, InputFile, LocalFile, Place, format_of, writable
+from finemed.sources.mapping import map_record
+from finemed.sources.raw import LOOKED_AT, layout_of, raw_records, sample
+from finemed.sources.remote import find_remote, is_url
 
 BATCH_CHARACTERS = 16_000_000
 RAW_SCHEMA = pl.Schema(

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from finemed.store.turns import (
+from finemed.sources.turns import (
     Exchange,
     Turn,
     UnusableError,

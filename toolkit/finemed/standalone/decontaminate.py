@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 
 from finemed.errors import ConfigError
-from finemed.publish.alone.table import Table
 from finemed.records import LedgerRow, frame
 from finemed.stages.decontaminate import COLUMN, REASON, BenchmarkIndex
+from finemed.standalone.table import Table
 from finemed.text.overlap_find import find_hits
 from finemed.text.overlap_plain import Hit
 

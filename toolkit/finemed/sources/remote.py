@@ -19,9 +19,9 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
 from finemed.errors import InputError
-from finemed.store.formats import SIDECARS, Place, format_of
-from finemed.store.hub import find_on_hub
-from finemed.store.web import WebFile, shown
+from finemed.sources.files import SIDECARS, Place, format_of
+from finemed.sources.hub import find_on_hub
+from finemed.sources.web import WebFile, shown
 
 BLOCK = 1 << 22
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+(://|::)")

@@ -1,0 +1,1 @@
+"""What comes in: files, folders, URLs and Hub datasets as records, conversations and tables."""
