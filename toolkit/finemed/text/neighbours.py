@@ -17,7 +17,7 @@ from numba import njit, prange
 
 from finemed.text.column import Texts
 from finemed.text.minhash import BandKeys, MinHasher
-from finemed.text.plain import Differs, NearDuplicates, judge
+from finemed.text.plain import Differs, NearDuplicates, RowTexts, judge
 from finemed.text.sketch import ShingleSets, band_keys, shingle_sets
 
 
@@ -105,6 +105,25 @@ def jaccard_from(hashes, a, a_end, b, b_end, threshold):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
+def _least(row, other, at, codes, hashes, starts, ends, threshold):  # type: ignore[no-untyped-def]
+    """Smallest similarity of the texts of two rows, pair by pair; 0 as soon as one is below the threshold."""
+    least = 1.0
+    first, its = at[row], at[other]
+    for place in range(at[row + 1] - first):
+        a, b = codes[first + place], codes[its + place]
+        if a == b:
+            continue
+        small, large = ends[a] - starts[a], ends[b] - starts[b]
+        if min(small, large) < threshold * max(small, large):
+            return 0.0
+        value = jaccard_from(hashes, starts[a], ends[a], starts[b], ends[b], threshold)
+        if value < threshold:
+            return 0.0
+        least = min(least, value)
+    return least
+
+
+@njit(cache=True, nogil=True)
 def _keep(row, place, groups, heads, head, tail, length, follows, kept_at):  # type: ignore[no-untyped-def]
     kept_at[row] = place
     for band in range(groups.shape[0]):
@@ -127,6 +146,9 @@ def _walk(  # type: ignore[no-untyped-def]
     order,
     groups,
     heads,
+    layout,
+    at,
+    codes,
     sets,
     starts,
     ends,
@@ -157,7 +179,6 @@ def _walk(  # type: ignore[no-untyped-def]
         if place < known:
             _keep(row, place, groups, heads, head, tail, length, follows, kept_at)
             continue
-        start, end = starts[row], ends[row]
         near = 0
         for band in range(groups.shape[0]):
             group = groups[band, row]
@@ -174,10 +195,9 @@ def _walk(  # type: ignore[no-untyped-def]
                     continue
                 seen[current] = place
                 counts[0] += 1
-                own, its = end - start, ends[current] - starts[current]
-                if min(own, its) < threshold * max(own, its):
+                if layout[row] != layout[current]:
                     continue
-                value = jaccard_from(sets, start, end, starts[current], ends[current], threshold)
+                value = _least(row, current, at, codes, sets, starts, ends, threshold)
                 if value < threshold:
                     continue
                 if ask:
@@ -209,6 +229,7 @@ def near_duplicates(
     differs: Differs | None = None,
     known: int = 0,
     keys: BandKeys | None = None,
+    held: RowTexts | None = None,
 ) -> NearDuplicates:
     """Finds the texts that are near-duplicates of an earlier kept one; every pair is verified.
 
@@ -221,9 +242,11 @@ def near_duplicates(
         max_bucket: kept texts that one text is compared with in one bucket.
         differs: vetoes a pair; asked for the most similar kept rows first.
         known: so many rows at the beginning of the order are kept whatever they repeat: they were published.
-        keys: `band_keys` of the texts, where they are known; overwritten.
+        keys: `band_keys` of the texts, where they are known, or of the rows, where they hold several; overwritten.
+        held: the texts of each row, where a row holds several: similar are rows of which every text is similar, and
+            their similarity is the least of these. `keys` then says which rows are compared.
     """
-    rows = len(texts)
+    rows = order.size
     result = NearDuplicates(np.full(rows, -1, dtype=np.int64), np.zeros(rows, dtype=np.float64))
     if not rows:
         return result
@@ -239,10 +262,26 @@ def near_duplicates(
     place_of[together] = np.arange(together.size, dtype=np.int32)
     turn = place_of[order]
     known = int(np.count_nonzero(turn[:known] >= 0))
-    walk = _Walk(together, turn[turn >= 0], groups, counts, shingle_sets(texts, together, ngram_size, sizes))
+    own, used = (_alone(together), together) if held is None else _some(held, together)
+    walk = _Walk(together, turn[turn >= 0], groups, counts, own, shingle_sets(texts, used, ngram_size, sizes))
     result.nbytes = max(result.nbytes, walk.nbytes)
     walk.run(result, threshold, max_bucket, differs, known)
     return result
+
+
+def _alone(rows: npt.NDArray[np.int64]) -> RowTexts:
+    """Rows of one text each."""
+    numbers = np.arange(rows.size + 1, dtype=np.int64)
+    return RowTexts(np.zeros(rows.size, dtype=np.int32), numbers, numbers[:-1].astype(np.int32))
+
+
+def _some(held: RowTexts, rows: npt.NDArray[np.int64]) -> tuple[RowTexts, npt.NDArray[np.int64]]:
+    """These rows alone, their texts numbered anew; and which texts those are."""
+    counts = held.starts[rows + 1] - held.starts[rows]
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    places = np.arange(starts[-1]) - np.repeat(starts[:-1], counts) + np.repeat(held.starts[rows], counts)
+    used, codes = np.unique(held.codes[places], return_inverse=True)
+    return RowTexts(held.layout[rows], starts, codes.astype(np.int32)), used.astype(np.int64)
 
 
 class _Walk:
@@ -254,11 +293,13 @@ class _Walk:
         order: npt.NDArray[np.int32],
         groups: npt.NDArray[np.int32],
         counts: npt.NDArray[np.int64],
+        held: RowTexts,
         sets: ShingleSets,
     ) -> None:
         self._rows = rows
         self._order = order
         self._groups = groups
+        self._held = held
         self._sets = sets
         self._heads = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         buckets = int(self._heads[-1])
@@ -285,12 +326,12 @@ class _Walk:
         values = np.empty(found.size, dtype=np.float64)
         counts = np.zeros(2, dtype=np.int64)
         heads, head, tail, length, follows, kept_at = buckets
-        sets, rows = self._sets, self._rows
+        sets, rows, held = self._sets, self._rows, self._held
         position = 0
         while position < self._order.size:
             position, row, near = _walk(
-                position, known, self._order, self._groups, heads, sets.hashes, sets.starts, sets.ends, threshold,
-                max_bucket, differs is not None, head, tail, length, follows, self._seen, kept_at, keeper, similarity,
+                position, known, self._order, self._groups, heads, held.layout, held.starts, held.codes, sets.hashes,
+                sets.starts, sets.ends, threshold, max_bucket, differs is not None, head, tail, length, follows, self._seen, kept_at, keeper, similarity,
                 found, values, counts,
             )  # fmt: skip
             if differs is None or row < 0:

@@ -25,6 +25,27 @@ from finemed.text.minhash import BandKeys, MinHasher, text_key
 from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, distinct, grams_of, jaccard, word_hashes
 
+@dataclass(frozen=True)
+class RowTexts:
+    """Which texts of a column each row holds, where a row has several: they are compared one by one, never joined.
+
+    ::
+
+        RowTexts(layout=[0, 0], starts=[0, 2, 4], codes=[0, 2, 1, 2])     # rows (text 0, text 2) and (text 1, text 2)
+    """
+
+    layout: npt.NDArray[np.int32]
+    """Rows of different layouts are never similar, shape (rows,)."""
+    starts: npt.NDArray[np.int64]
+    """Where each row begins in `codes`, shape (rows + 1,)."""
+    codes: npt.NDArray[np.int32]
+    """Numbers of texts; of rows of one layout the i-th texts are compared with each other."""
+
+    def of(self, row: int) -> list[int]:
+        """Numbers of a row's texts."""
+        return self.codes[self.starts[row] : self.starts[row + 1]].tolist()
+
+
 Differs = Callable[[int, int], str | None]
 """What sets the texts of two rows apart although they are similar, or None."""
 
@@ -90,11 +111,23 @@ def near_duplicates(
     max_bucket: int,
     differs: Differs | None = None,
     known: int = 0,
+    keys: BandKeys | None = None,
+    held: RowTexts | None = None,
 ) -> NearDuplicates:
     """As `neighbours.near_duplicates`."""
-    result = NearDuplicates(np.full(len(texts), -1, dtype=np.int64), np.zeros(len(texts)))
-    keys, sets = sketches(texts, hasher, ngram_size)
+    result = NearDuplicates(np.full(order.size, -1, dtype=np.int64), np.zeros(order.size))
+    own_keys, sets = sketches(texts, hasher, ngram_size)
+    keys = own_keys if keys is None else keys
     result.nbytes = keys.nbytes + sum(grams.nbytes for grams in sets)
+
+    def alike(row: int, other: int) -> float:
+        if held is None:
+            return jaccard(sets[row], sets[other])
+        if held.layout[row] != held.layout[other]:
+            return 0.0
+        pairs = zip(held.of(row), held.of(other), strict=True)
+        return min((1.0 if one == two else jaccard(sets[one], sets[two]) for one, two in pairs), default=0.0)
+
     buckets: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     kept_at: dict[int, int] = {}
     for place, row in enumerate(order.tolist()):
@@ -106,7 +139,7 @@ def near_duplicates(
                 candidates.update(dict.fromkeys(members[:max_bucket]))
                 result.not_compared += max(0, len(members) - max_bucket)
             result.compared += len(candidates)
-            near = [(other, jaccard(sets[row], sets[other])) for other in candidates]
+            near = [(other, alike(row, other)) for other in candidates]
             near = [pair for pair in near if pair[1] >= threshold]
             if near:
                 near.sort(key=lambda pair: (-pair[1], kept_at[pair[0]]))
