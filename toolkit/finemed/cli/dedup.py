@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_TEXT
+from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_ON
 
 if TYPE_CHECKING:
-    from finemed.standalone.dedup import Explanation
+    from finemed.standalone.dedup_explain import Explanation
 
 
 @click.command()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write what was dropped, and why (.parquet, .jsonl).",
 )
-@TABLE_TEXT
+@TABLE_ON
 @TABLE_ID
 @click.option("--title", help="Column that names what a row is about, such as a disease, for the clinical guard.")
 @click.option("--quality", help="Column of numbers; of two repeats the row with the higher one stays.")
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of an index: its rows win, and the kept rows are added to it.",
 )
+@click.option("--rebuild-index", is_flag=True, help="Make a damaged index.json again from its segments first.")
 @click.option("--no-update", is_flag=True, help="Compare with the index, but add nothing to it.")
 @click.option("--explain", "wanted", metavar="ID", help="Show why this row goes or stays; writes nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -42,7 +43,7 @@ def dedup(
     target: str,
     out: Path | None,
     dropped: Path | None,
-    text: tuple[str, ...],
+    on: tuple[str, ...],
     row_id: str | None,
     title: str | None,
     quality: str | None,
@@ -50,18 +51,21 @@ def dedup(
     config_path: Path | None,
     overrides: tuple[str, ...],
     index: Path | None,
+    rebuild_index: bool,
     no_update: bool,
     wanted: str | None,
     as_json: bool,
 ) -> None:
     r"""Remove near-duplicates from any dataset.
 
-    Rows are compared by their text; each dropped row repeats a kept one that is named, with their exact similarity.
-    Rows that differ in a number, a unit, a negation, a side, or in the disease or drug they are about are kept and
-    counted apart. Without --out nothing is written.
+    A row repeats another if every part of it does: question, answer, system prompt, context, each turn, each by itself.
+    Each dropped row repeats a kept one that is named, with the exact similarity of their least similar part. Rows that
+    differ in a number, a unit, a negation, a side, or in the disease or drug they are about are kept and counted apart.
+    Without --out nothing is written.
 
     \b
       finemed dedup train.parquet --out deduped.parquet --dropped why.jsonl
+      finemed dedup train.parquet --on question --out one_answer_each.parquet
       finemed dedup tomorrow.jsonl --index published/ --out new.jsonl
       finemed dedup train.parquet --title focus --explain r17
     """
@@ -69,15 +73,20 @@ def dedup(
 
     from finemed.config import load_section
     from finemed.publish.inspect.status import printable
-    from finemed.standalone.dedup import dedup_table, explain
-    from finemed.standalone.table import check_endings, open_table, write_table
+    from finemed.standalone.dedup import dedup_table, rebuild
+    from finemed.standalone.dedup_explain import explain
+    from finemed.standalone.reading import open_parts, read_lines, shared_lines
+    from finemed.standalone.table import check_endings, write_table
 
     check_endings(out, dropped)
     config = load_section("dedup_instructions", config_path, overrides)
     if index is not None:
         config = config.model_copy(update={"index": str(index.absolute())})
-    table = open_table(target, text=text, row_id=row_id)
     base = config_path.parent if config_path else Path()
+    if rebuild_index:
+        count = rebuild(config, base)
+        click.echo(f"index.json made again from {count:,} segments", err=True)
+    table = open_parts(target, on=on, row_id=row_id)
     update = config.index is not None and not no_update and wanted is None
     columns = {"title": title, "quality": quality, "source": source}
     found = dedup_table(table, config, **columns, base=base, update=update, limits=wanted is None)
@@ -85,27 +94,38 @@ def dedup(
         told = explain(found, wanted)
         click.echo(json.dumps(told.plain(), indent=2) if as_json else "\n".join(_lines(told, printable)))
         return
-    for path, rows in ((out, found.kept), (dropped, found.ledger())):
-        if path is not None:
-            write_table(path, rows)
-    click.echo(json.dumps(found.summary(), indent=2) if as_json else "\n".join(_summary(found.summary())))
+    if out is not None:
+        table.write(out, found.keep)
+    if dropped is not None:
+        write_table(dropped, found.ledger())
+    summary = found.summary()
+    lines = [*map(printable, read_lines(summary)), *map(printable, _summary(summary))]
+    lines += map(printable, shared_lines(summary, "lead to no comparison"))
+    click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(lines))
 
 
 def _summary(counts: dict[str, Any]) -> list[str]:
     gone = sum(counts["dropped"].values())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dropped"].items())
     lines = [f"{counts['rows']:,} rows, {counts['kept']:,} kept, {gone:,} dropped" + (f" ({reasons})" if gone else "")]
+    if counts["quarantined"]:
+        lines[0] += f", {counts['quarantined']:,} not read"
     if counts["clinical_variants"]:
         lines.append(f"{counts['clinical_variants']:,} kept as clinical variants of another row")
     if counts["already_indexed"]:
         lines.append(f"{counts['already_indexed']:,} were in the index already")
+    if counts["not_comparable"]:
+        lines.append(f"{counts['not_comparable']:,} rows of the index have other parts and were not compared")
     if counts["not_compared"]:
         lines.append(f"{counts['not_compared']:,} comparisons left out for size (raise max_bucket)")
     return lines
 
 
 def _lines(told: Explanation, printable: Any) -> list[str]:
-    lines = [f"{printable(told.id)}: {printable(told.verdict)}", f"  {printable(told.text)[:400]}"]
+    lines = [f"{printable(told.id)}: {printable(told.verdict)}"]
+    for part in told.parts:
+        shared = f" ({part.rows:,} rows have it)" if part.rows > 1 else ""
+        lines.append(f"  {printable(part.part)}{shared}: {printable(part.text)[:400]}")
     if told.keeps_out:
         shown = ", ".join(map(printable, told.keeps_out[:10]))
         lines.append(f"{len(told.keeps_out)} rows repeat it: {shown}{' ...' if len(told.keeps_out) > 10 else ''}")
@@ -113,5 +133,7 @@ def _lines(told: Explanation, printable: Any) -> list[str]:
     for row in told.nearest:
         apart = f"  differs: {printable(row.difference)}" if row.difference else ""
         lines.append(f"  {row.similarity:.4f}  {printable(row.id)}  {printable(row.state)}{apart}")
+        if len(told.parts) > 1:
+            lines.append("          " + ", ".join(f"{printable(name)} {each:.4f}" for name, each in row.parts.items()))
         lines.append(f"          {printable(row.text)[:200]}")
     return lines

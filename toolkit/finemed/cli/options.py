@@ -35,11 +35,20 @@ SECTION_SET = click.option(
     metavar="KEY=VALUE",
     help="Override a setting of the section, such as threshold=0.9.",
 )
-TABLE_TEXT = click.option(
+def _names(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in lists that are parted by commas."""
+    return tuple(dict.fromkeys(name for each in given for part in each.split(",") if (name := part.strip())))
+
+
+TABLE_ON = click.option(
+    "--on",
     "--text",
+    "on",
     multiple=True,
-    metavar="COLUMN",
-    help="Column of the text; several are joined.  [default: text, instruction, question, prompt, messages, ...]",
+    metavar="PART,...",
+    callback=_names,
+    help="Columns to look at, or turns such as messages[0], each by itself; --text is the same.  [default: all that a "
+    "trainer would see]",
 )
 TABLE_ID = click.option(
     "--id", "row_id", metavar="COLUMN", help="Column of the ids.  [default: id and the like, or file and row number]"

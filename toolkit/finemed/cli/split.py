@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_TEXT
+from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_ON
 
 
 @click.command()
@@ -23,11 +23,11 @@ from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_TEX
     show_default=True,
     help="Of the files.",
 )
-@click.option("--answer", help="Column of answers, which must not resemble each other across splits either.")
+@click.option("--answer", help="Column of answers, where its name does not say so.")
 @click.option("--group", help="Column whose equal values stay together, such as a document or a patient.")
 @click.option("--stratify", help="Column along which the splits are drawn evenly.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Decides which rows are drawn.")
-@TABLE_TEXT
+@TABLE_ON
 @TABLE_ID
 @SECTION_CONFIG
 @SECTION_SET
@@ -41,7 +41,7 @@ def split(
     group: str | None,
     stratify: str | None,
     seed: int,
-    text: tuple[str, ...],
+    on: tuple[str, ...],
     row_id: str | None,
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -50,8 +50,8 @@ def split(
 ) -> None:
     r"""Split any dataset so that no near-duplicate lies on both sides.
 
-    Rows whose text is similar (and whose answers are, with --answer) form a component with the rows of their group; a
-    component lies in one split. Without --out nothing is written.
+    Rows with one similar question, answer or passage form a component with the rows of their group; a component lies in
+    one split. What very many rows share, such as a system prompt, joins nothing. Without --out nothing is written.
 
     \b
       finemed split chats.jsonl --out splits/ --set test=0.1 --set validation=0
@@ -63,10 +63,10 @@ def split(
     from finemed.publish.inspect.status import printable
     from finemed.stages.split import LARGE_SHARE
     from finemed.standalone.split import split_table
-    from finemed.standalone.table import open_table
+    from finemed.standalone.reading import open_parts, read_lines, shared_lines
 
     config = load_section("split", config_path, overrides)
-    table = open_table(target, text=text, row_id=row_id)
+    table = open_parts(target, on=on, also=answer, row_id=row_id)
     found = split_table(table, config, seed, answer=answer, group=group, stratify=stratify)
     if wanted is not None:
         told = found.explain(wanted)
@@ -74,7 +74,7 @@ def split(
         return
     if out is not None:
         found.write(out, ending)
-    report = found.parts.report
+    report = found.summary()
     for name in ("validation", "test"):
         if getattr(config, name) and not report["rows"][name]:
             click.echo(
@@ -84,12 +84,16 @@ def split(
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
+    for line in read_lines(report):
+        click.echo(printable(line))
     click.echo(", ".join(f"{name} {rows:,}" for name, rows in report["rows"].items()))
     click.echo(f"{report['components']:,} components")
     total = sum(report["rows"].values())
     for part in report["largest"]:
         if part["rows"] > max(1, LARGE_SHARE * total):
             click.echo(f"  {printable(part['component'])}: {part['rows']:,} rows, {part['rows'] / total:.1%} of all")
+    for line in shared_lines(report, "say too little to join rows"):
+        click.echo(printable(line))
     if report["joined_unverified"]:
         click.echo(f"{report['joined_unverified']:,} rows joined a large bucket without being compared")
 

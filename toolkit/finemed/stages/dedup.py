@@ -93,7 +93,7 @@ class DedupResult:
     """Their band keys, shape (bands, kept rows), where an index needs them."""
     rows: int = 0
     published: int = 0
-    """Rows that the index held already; they stay."""
+    """Rows that the index held already, with the same text; they stay."""
     compared: int = 0
     not_compared: int = 0
     state_bytes: int = 0
@@ -139,7 +139,8 @@ def dedup(
         encoder: for the semantic pass, where `config.semantic` asks for one.
     """
     before = index.rows() if index else PublishedIndex.empty(config.num_bands)
-    new = rows.join(before.select("id"), on="id", how="anti").sort(
+    there = before.select("id", "text")
+    new = rows.join(there, on=["id", "text"], how="anti", nulls_equal=True).sort(
         pl.col("quality").fill_null(0), "id", descending=[True, False]
     )
     result = DedupResult(rows=rows.height, published=rows.height - new.height)
@@ -209,16 +210,23 @@ def _search(
 
 
 def _keys(before: pl.DataFrame, new: pl.DataFrame, config: DedupConfig) -> BandKeys:
-    """Band keys of the published rows, as stored, and of the new ones."""
-    texts = column_of(new["text"])
-    if len(texts) < COMPILED_FROM:
-        own, _ = sketches(texts, hasher_of(config), config.ngram_size)
-    else:
-        from finemed.text.sketch import band_keys
-
-        own = band_keys(texts, hasher_of(config), config.ngram_size)
-    stored = before["keys"].to_numpy().reshape(before.height, own.shape[0]).T
+    """Band keys of the published rows, as stored unless they are outdated, and of the new ones."""
+    own = band_keys_of(column_of(new["text"]), config)
+    stored = np.zeros((own.shape[0], before.height), dtype=np.uint32)
+    old = before["keys"].is_null().to_numpy()
+    stored[:, ~old] = before["keys"].drop_nulls().to_numpy().reshape(-1, own.shape[0]).T
+    if old.any():
+        stored[:, old] = band_keys_of(column_of(before.filter(pl.Series(old))["text"]), config)
     return np.ascontiguousarray(np.concatenate([stored, own], axis=1))
+
+
+def band_keys_of(texts: Texts, config: DedupConfig) -> BandKeys:
+    """Band keys of texts, shape (1 + num_bands, texts)."""
+    if len(texts) < COMPILED_FROM:
+        return sketches(texts, hasher_of(config), config.ngram_size)[0]
+    from finemed.text.sketch import band_keys
+
+    return band_keys(texts, hasher_of(config), config.ngram_size)
 
 
 class Facts:

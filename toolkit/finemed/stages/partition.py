@@ -2,12 +2,14 @@
 
 ::
 
-    parts = partition(open_frames, Table(question="question", answer="answer", group="pmid"), SplitConfig(), seed=0)
+    table = Table(question=("instruction", "input"), answer="answer", group="pmid")
+    parts = partition(open_frames, table, SplitConfig(), seed=0)
     parts.split, parts.component           ->  ["train", "test", ...], ["r000000", "r000001", ...]
     explain(open_frames, table, SplitConfig(), parts, "r000017")
     ->  {"row": "r000017", "component": "r000003", "split": "train", "members": [...], "edges": [Edge(...), ...]}
 
-Nothing is needed but the question. Rows keep their order; no row is dropped.
+Nothing is needed but the question. Rows keep their order; no row is dropped. Where there are several columns of
+questions (turns of a conversation, a pair of answers), one text that resembles one of another row joins the two.
 """
 
 from __future__ import annotations
@@ -38,8 +40,10 @@ MOST_MEMBERS = 5000
 class Table:
     """Names of a table's columns."""
 
-    question: str
-    answer: str | None = None
+    question: str | tuple[str, ...]
+    answer: str | tuple[str, ...] | None = None
+    context: tuple[str, ...] = ()
+    """Passages and the like, by the threshold for passages."""
     group: str | None = None
     """Rows of one group, such as a document or a patient, stay together; rows without a value are alone."""
     stratum: str | None = None
@@ -129,17 +133,21 @@ def explain(frames: Frames, table: Table, config: SplitConfig, parts: Parts, row
 
 
 def _edges(rows: pl.DataFrame, alike: tuple[Alike, ...], row: str) -> Iterator[Edge]:
+    """The most similar texts of each other row under each rule."""
     ids = rows["_id"].to_list()
     for rule in alike:
-        (column,) = rule.columns
-        sets: list[Hashes] = [shingles(words(text or ""), rule.ngram_size) for text in rows[column]]
+        sets: list[list[tuple[str, Hashes]]] = [[] for _ in ids]
+        for column in rule.columns:
+            for held, text in zip(sets, rows[column], strict=True):
+                grams = shingles(words(text or ""), rule.ngram_size)
+                if grams.size >= rule.least:
+                    held.append((column, grams))
         own = sets[ids.index(row)]
-        if own.size < rule.least:
-            continue
         for name, its in zip(ids, sets, strict=True):
-            similarity = jaccard(own, its) if name != row and its.size >= rule.least else 0.0
+            pairs = [] if name == row else [(jaccard(a, b), one, two) for one, a in own for two, b in its]
+            similarity, one, two = max(pairs, key=lambda pair: pair[0], default=(0.0, "", ""))
             if similarity >= rule.threshold:
-                yield Edge(name, column, round(similarity, 4))
+                yield Edge(name, one if one == two else f"{one}, {two}", round(similarity, 4))
 
 
 def _named(frames: Frames, table: Table) -> Frames:
@@ -173,10 +181,16 @@ def _facts() -> tuple[pl.Expr, ...]:
 
 
 def _alike(table: Table, config: SplitConfig) -> tuple[Alike, ...]:
-    rules = [Alike((table.question,), QUESTION_NGRAM, config.component_threshold)]
-    if table.answer is not None:
-        rules.append(Alike((table.answer,), ANSWER_NGRAM, config.answer_threshold, ANSWER_LEAST))
-    return tuple(rules)
+    rules = (
+        Alike(_columns(table.question), QUESTION_NGRAM, config.component_threshold),
+        Alike(_columns(table.answer), ANSWER_NGRAM, config.answer_threshold, ANSWER_LEAST),
+        Alike(table.context, ANSWER_NGRAM, config.passage_threshold, ANSWER_LEAST),
+    )
+    return tuple(rule for rule in rules if rule.columns)
+
+
+def _columns(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names or ()
 
 
 def _grouped(table: Table, config: SplitConfig) -> bool:

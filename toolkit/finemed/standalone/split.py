@@ -4,6 +4,9 @@
 
     found = split_table(open_table("train.parquet"), SplitConfig(), seed=0, group="patient")
     found.parts.split[16], found.parts.component[16]  ->  "test", "train.parquet:3"
+
+One question that resembles one of another row joins the two, and so does one answer or one passage; which texts say too
+little for that is told by `standalone.telling`.
 """
 
 from __future__ import annotations
@@ -19,7 +22,11 @@ from finemed.errors import ConfigError
 from finemed.records import SPLITS
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
-from finemed.standalone.table import Table, write_table
+from finemed.standalone.reading import read_summary
+from finemed.standalone.table import Table
+from finemed.standalone.telling import telling
+
+_ID, _GROUP, _STRATUM = "#id", "#group", "#stratum"
 
 
 @dataclass(frozen=True)
@@ -28,21 +35,27 @@ class TableSplit:
 
     table: Table
     parts: Parts
+    shared: dict[str, dict[str, int]]
+    """What joins nothing, by part: texts, and rows that have them."""
     _frame: pl.DataFrame
     _columns: Columns
     _config: SplitConfig
-
-    def rows(self, split: str) -> pl.DataFrame:
-        """The rows of a split with all their columns, in their order."""
-        return self.table.rows.filter(pl.Series(self.parts.split) == split)
+    _group: str | None
 
     def write(self, folder: Path, ending: str) -> dict[str, int]:
         """Writes a file per split that has rows, `train.parquet` and so on; returns their rows."""
-        counts = {split: self.rows(split) for split in SPLITS}
-        for split, rows in counts.items():
-            if rows.height:
-                write_table(folder / f"{split}.{ending}", rows)
-        return {split: rows.height for split, rows in counts.items()}
+        counts = {}
+        for split in SPLITS:
+            mask = pl.Series(self.parts.split) == split
+            counts[split] = int(mask.sum())
+            if counts[split]:
+                self.table.write(folder / f"{split}.{ending}", mask)
+        return counts
+
+    def summary(self) -> dict[str, Any]:
+        """Counts as JSON values; `rows` by split."""
+        read = {name: value for name, value in read_summary(self.table).items() if name != "rows"}
+        return {**self.parts.report, **read, "shared_texts": self.shared}
 
     def explain(self, row_id: str) -> dict[str, Any]:
         """The component of a row, its members, and what joins it to them.
@@ -51,7 +64,11 @@ class TableSplit:
             InputError: no row has this id.
         """
         self.table.number(row_id)
-        return explain(lambda: iter([self._frame]), self._columns, self._config, self.parts, row_id)
+        told = explain(lambda: iter([self._frame]), self._columns, self._config, self.parts, row_id)
+        for edge in told["edges"]:
+            if edge["column"] == _GROUP:
+                edge["column"] = self._group
+        return told
 
 
 def split_table(
@@ -66,28 +83,37 @@ def split_table(
     """Assigns every row to a split.
 
     Args:
-        table: the rows; their text is the question.
+        table: the rows with their parts.
         config: shares and thresholds.
         seed: decides which components are drawn.
-        answer: column of answers, which must not resemble each other across splits either.
+        answer: one of the table's columns whose texts are answers, whatever its name says.
         group: column of documents, patients and the like, which stay together.
         stratify: column along which splits are drawn evenly.
 
     Raises:
         ConfigError: there is no such column.
     """
-    given = {"answer": (answer, "--answer"), "group": (group, "--group"), "stratum": (stratify, "--stratify")}
-    named = {field: table.column(name, option) for field, (name, option) in given.items()}
-    frame = pl.DataFrame(
-        {"id": table.ids, "question": table.texts.fill_null("")}
-        | {field: column for field, column in named.items() if column is not None}
-    )
-    columns = Columns(
-        question="question",
-        key="id",
-        **{field: field for field, column in named.items() if column is not None},
-    )
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
-    parts = partition(lambda: iter([frame]), columns, config, seed)
-    return TableSplit(table, parts, frame, columns, config)
+    parts, shared = telling(table.parts, table.height, answer)
+    frame = pl.DataFrame({"row": pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
+    for name, column in ((_GROUP, table.column(group, "--group")), (_STRATUM, table.column(stratify, "--stratify"))):
+        if column is not None:
+            frame = frame.with_columns(column.alias(name))
+    if parts.height:
+        wide = parts.pivot(on="part", index="row", values="text", aggregate_function="first")
+        frame = frame.join(wide, on="row", how="left", maintain_order="left")
+    names = {
+        kind: tuple(parts.filter(parts["kind"] == kind)["part"].unique(maintain_order=True))
+        for kind in ("question", "answer", "context")
+    }
+    columns = Columns(
+        question=names["question"],
+        answer=names["answer"],
+        context=names["context"],
+        key=_ID,
+        group=None if group is None else _GROUP,
+        stratum=None if stratify is None else _STRATUM,
+    )
+    placed = partition(lambda: iter([frame]), columns, config, seed)
+    return TableSplit(table, placed, shared, frame, columns, config, group)
