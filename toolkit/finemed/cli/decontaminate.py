@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_TEXT
+from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_ON
 
 if TYPE_CHECKING:
     from finemed.standalone.decontaminate import OverlapExplanation
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 @click.option(
     "--mark", is_flag=True, help="Write all rows, with a column `contamination`, instead of leaving rows out."
 )
-@click.option("--hits", type=click.Path(path_type=Path, dir_okay=False), help="Write every hit (.parquet, .jsonl).")
-@TABLE_TEXT
+@click.option(
+    "--dropped",
+    "--hits",
+    "dropped",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write which rows hold an item, and in which part; --hits is the same (.parquet, .jsonl).",
+)
+@TABLE_ON
 @TABLE_ID
 @SECTION_CONFIG
 @SECTION_SET
@@ -43,8 +49,8 @@ def decontaminate(
     benchmarks: tuple[str, ...],
     out: Path | None,
     mark: bool,
-    hits: Path | None,
-    text: tuple[str, ...],
+    dropped: Path | None,
+    on: tuple[str, ...],
     row_id: str | None,
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -53,11 +59,12 @@ def decontaminate(
 ) -> None:
     r"""Find benchmark items in any dataset, and leave those rows out or mark them.
 
-    Question and answer are looked at (all turns of a conversation). An item is its question and its options whatever
-    their order; wording that many items share counts for nothing. Without --out nothing is written.
+    Every part of a row is looked at by itself: system prompt, each turn, context, options, both answers of a pair. An
+    item is its question and its options whatever their order; wording that many items share counts for nothing. Without
+    --out nothing is written.
 
     \b
-      finemed decontaminate train.parquet -b medqa -b mmlu --out clean.parquet --hits hits.jsonl
+      finemed decontaminate train.parquet -b medqa -b mmlu --out clean.parquet --dropped why.jsonl
       finemed decontaminate train.jsonl -b my_exam.jsonl --explain train.jsonl:17
     """
     import json
@@ -66,28 +73,33 @@ def decontaminate(
     from finemed.publish.inspect.status import printable
     from finemed.stages.decontaminate import BenchmarkIndex
     from finemed.standalone.decontaminate import decontaminate_table, explain
-    from finemed.standalone.table import check_endings, open_table, write_table
+    from finemed.standalone.reading import open_parts, read_lines
+    from finemed.standalone.table import check_endings, write_table
 
-    check_endings(out, hits)
+    check_endings(out, dropped)
     config = load_section("decontaminate", config_path, overrides)
     base = config_path.parent if config_path else Path()
     if benchmarks:
         config, base = config.model_copy(update={"benchmarks": list(benchmarks)}), Path()
     index = BenchmarkIndex.load(config, base)
-    found = decontaminate_table(open_table(target, on=text, row_id=row_id), index)
+    found = decontaminate_table(open_parts(target, on=on, row_id=row_id), index)
     if wanted is not None:
         told = explain(found, wanted)
         click.echo(json.dumps(told.plain(), indent=2) if as_json else "\n".join(_lines(told, printable)))
         return
     if out is not None:
         found.write(out, mark=mark or config.action == "mark")
-    if hits is not None:
-        write_table(hits, found.ledger())
+    if dropped is not None:
+        write_table(dropped, found.ledger())
     summary = found.summary()
     if as_json:
         click.echo(json.dumps(summary, indent=2))
         return
+    for line in read_lines(summary):
+        click.echo(printable(line))
     click.echo(f"{summary['rows']:,} rows, {summary['contaminated']:,} hold a benchmark item")
+    if summary["parts"]:
+        click.echo("  found in " + ", ".join(f"{printable(part)} {rows:,}" for part, rows in summary["parts"].items()))
     for name, counts in summary["benchmarks"].items():
         click.echo(f"  {printable(name)}: {counts['rows']:,} rows ({counts['items']:,} items)")
     if summary["unmatchable_items"]:
@@ -103,6 +115,6 @@ def _lines(told: OverlapExplanation, printable: Any) -> list[str]:
         lines.append(
             f"  {mark} {printable(item.item)}  {item.kind}  score {item.score:.2f} of {item.needed:.2f} needed"
         )
-        lines.append(f"       in the row: {printable(item.stretch)[:200]}")
+        lines.append(f"       in {printable(item.part)}: {printable(item.stretch)[:200]}")
         lines.append(f"       the item:   {printable(item.question)[:200]}")
     return lines

@@ -35,6 +35,8 @@ SECTION_SET = click.option(
     metavar="KEY=VALUE",
     help="Override a setting of the section, such as threshold=0.9.",
 )
+
+
 def _names(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     """The names in lists that are parted by commas."""
     return tuple(dict.fromkeys(name for each in given for part in each.split(",") if (name := part.strip())))

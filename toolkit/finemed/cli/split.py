@@ -62,8 +62,8 @@ def split(
     from finemed.config import load_section
     from finemed.publish.inspect.status import printable
     from finemed.stages.split import LARGE_SHARE
-    from finemed.standalone.split import split_table
     from finemed.standalone.reading import open_parts, read_lines, shared_lines
+    from finemed.standalone.split import split_table
 
     config = load_section("split", config_path, overrides)
     table = open_parts(target, on=on, also=answer, row_id=row_id)

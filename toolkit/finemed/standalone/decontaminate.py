@@ -2,9 +2,12 @@
 
 ::
 
-    found = decontaminate_table(open_table("train.parquet"), index)
-    found.hits[16][0].score       ->  0.94
-    explain(found, "r17").verdict ->  "medqa_us_4opt_test/0042: stem, score 0.94 ..."
+    found = decontaminate_table(open_parts("train.parquet"), index)
+    found.hits[16][0]             ->  PartHit(part="input", hit=Hit(item=42, score=0.94, ...))
+    explain(found, "r17").verdict ->  "medqa_us_4opt_test/0042: stem, score 0.94 ... of input"
+
+Every part is looked at by itself: system prompts, each turn, contexts, both answers of a pair. Where a row keeps the
+options of its question in columns of their own, question and options are one text more: an item is both.
 """
 
 from __future__ import annotations
@@ -12,18 +15,29 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from finemed.errors import ConfigError
 from finemed.records import LedgerRow, frame
+from finemed.sources.turns import fold
 from finemed.stages.decontaminate import COLUMN, REASON, BenchmarkIndex
+from finemed.standalone.reading import quarantined, read_summary
 from finemed.standalone.table import Table
 from finemed.text.overlap_find import find_hits
 from finemed.text.overlap_plain import Hit
 
 CANDIDATES = 10
+OPTIONS = frozenset(["options", "choices", "opa", "opb", "opc", "opd", "ending0", "ending1", "ending2", "ending3"])
+"""Columns of options, which belong to the question beside them."""
+
+
+class PartHit(NamedTuple):
+    """An item in a part of a row."""
+
+    part: str
+    hit: Hit
 
 
 @dataclass(frozen=True)
@@ -32,34 +46,45 @@ class TableOverlap:
 
     table: Table
     index: BenchmarkIndex
-    hits: dict[int, list[Hit]]
-    """By the row's number, best hit first."""
+    hits: dict[int, list[PartHit]]
+    """By the row's number, each item once, in the part that holds most of it; best hit first."""
+
+    @property
+    def keep(self) -> pl.Series:
+        """Whether each row is without a hit, in the table's order."""
+        return pl.Series([row not in self.hits for row in range(self.table.height)], dtype=pl.Boolean())
 
     def write(self, path: Path, *, mark: bool) -> None:
         """Writes the rows without a hit; with `mark` all rows, with a column `contamination` of what was found."""
+        if not mark:
+            self.table.write(path, self.keep)
+            return
         rows = range(self.table.height)
-        if mark:
-            found = [self.index.describe(self.hits[row]) if row in self.hits else None for row in rows]
-            self.table.write(path, list(rows), {COLUMN: pl.Series(found, dtype=pl.String())})
-        else:
-            self.table.write(path, [row for row in rows if row not in self.hits])
+        found = [describe(self.index, self.hits[row]) if row in self.hits else None for row in rows]
+        self.table.write(path, list(rows), {COLUMN: pl.Series(found, dtype=pl.String())})
 
     def ledger(self) -> pl.DataFrame:
-        """One row per hit: `row_id`, benchmark and item, what was found, score, span of the text in characters."""
+        """One row for each row with a hit, its best hit and the part that it is in first; then what could not be read."""
         ids = self.table.ids
         rows = [
-            {"row_id": ids[row], "drop_reason": REASON, "detail": self.index.describe([hit]), "stage": "decontaminate"}
+            {
+                "row_id": ids[row],
+                "drop_reason": REASON,
+                "detail": describe(self.index, self.hits[row]),
+                "stage": "decontaminate",
+            }
             for row in sorted(self.hits)
-            for hit in self.hits[row]
         ]
-        return frame(LedgerRow, rows)
+        return frame(LedgerRow, rows + quarantined(self.table, "decontaminate"))
 
     def summary(self) -> dict[str, Any]:
         """Counts as JSON values."""
-        by_best = Counter(self.index.benchmarks.items[hits[0].item].benchmark for hits in self.hits.values())
+        by_best = Counter(self.index.benchmarks.items[found[0].hit.item].benchmark for found in self.hits.values())
+        by_part = Counter(part for found in self.hits.values() for part in {each.part for each in found})
         return {
-            "rows": self.table.height,
+            **read_summary(self.table),
             "contaminated": len(self.hits),
+            "parts": dict(sorted(by_part.items())),
             "benchmarks": {
                 name: {"items": items, "rows": by_best.get(name, 0)} for name, items in self.index.items.items()
             },
@@ -67,8 +92,15 @@ class TableOverlap:
         }
 
 
+def describe(index: BenchmarkIndex, hits: list[PartHit]) -> str:
+    """The best hit in words with its part, and the names of the other items."""
+    best, others = hits[0], [f"{index.name(each.hit)} in {each.part}" for each in hits[1:]]
+    more = f"; {len(others)} more item{'s' if len(others) > 1 else ''}: {', '.join(others)}" if others else ""
+    return f"{index.describe([best.hit])} of {best.part}{more}"
+
+
 def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
-    """Looks for the items of an index in every row.
+    """Looks for the items of an index in every part of every row.
 
     Raises:
         ConfigError: there is no benchmark to look for.
@@ -78,7 +110,40 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             "no benchmark to look for; name some with --benchmark, such as medqa, or a file with `question` and "
             "`options`"
         )
-    return TableOverlap(table, index, index.finder.find(table.texts(whole=True)))
+    parts = pl.concat([table.parts.select("row", "part", "text"), _with_options(table.parts)])
+    texts = parts["text"].unique(maintain_order=True)
+    found = index.finder.find(texts)
+    where = pl.DataFrame({"text": texts}).with_row_index("at").filter(pl.col("at").is_in(sorted(found)))
+    best: dict[int, dict[int, PartHit]] = {}
+    for row, part, at in parts.join(where, on="text", maintain_order="left").select("row", "part", "at").iter_rows():
+        own = best.setdefault(row, {})
+        for hit in found[at]:
+            if hit.item not in own or hit.score > own[hit.item].hit.score:
+                own[hit.item] = PartHit(part, hit)
+    hits = {row: sorted(own.values(), key=lambda each: _order(each.hit)) for row, own in sorted(best.items())}
+    return TableOverlap(table, index, hits)
+
+
+def _order(hit: Hit) -> tuple[float, int]:
+    return -hit.score, hit.item
+
+
+def _with_options(parts: pl.DataFrame) -> pl.DataFrame:
+    """Questions with their options, of rows that have both."""
+    options = [name for name in parts["part"].unique().to_list() if fold(name) in OPTIONS]
+    beside = pl.col("part").is_in(options)
+    asked = (pl.col("kind") == "question") & ~beside
+    whole = parts.filter(pl.col("row").is_in(parts.filter(beside)["row"].unique().implode())).filter(beside | asked)
+    return (
+        whole.group_by("row", maintain_order=True)
+        .agg(
+            pl.col("part").str.join(" + "),
+            pl.col("text").sort_by(beside, maintain_order=True).str.join("\n"),
+            asked.any().alias("#asked"),
+        )
+        .filter("#asked")
+        .select("row", "part", "text")
+    )
 
 
 @dataclass(frozen=True)
@@ -86,6 +151,7 @@ class Candidate:
     """An item that a row holds, or came near to holding."""
 
     item: str
+    part: str
     flagged: bool
     kind: str
     score: float
@@ -117,21 +183,31 @@ def explain(found: TableOverlap, row_id: str) -> OverlapExplanation:
         InputError: no row has this id.
     """
     number = found.table.number(row_id)
-    text = found.table.texts(whole=True)[number] or ""
-    (hits,) = find_hits([text], found.index.index, everything=True)
+    own = found.table.parts.filter(found.table.parts["row"] == number)
+    parts = pl.concat([own.select("part", "text"), _with_options(own).select("part", "text")])
+    everything = find_hits(parts["text"].to_list(), found.index.index, everything=True) if parts.height else []
     items = found.index.benchmarks.items
     candidates = [
-        Candidate(
-            found.index.name(hit),
-            hit.flagged,
-            hit.kind,
-            round(hit.score, 4),
-            round(hit.needed, 4),
-            text[hit.start : hit.end],
-            items[hit.item].question,
-            list(items[hit.item].options),
+        (
+            not hit.flagged,
+            _order(hit),
+            Candidate(
+                found.index.name(hit),
+                part,
+                hit.flagged,
+                hit.kind,
+                round(hit.score, 4),
+                round(hit.needed, 4),
+                text[hit.start : hit.end],
+                items[hit.item].question,
+                list(items[hit.item].options),
+            ),
         )
-        for hit in hits[:CANDIDATES]
+        for (part, text), hits in zip(parts.iter_rows(), everything, strict=True)
+        for hit in hits
     ]
-    flagged = [hit for hit in hits if hit.flagged]
-    return OverlapExplanation(row_id, found.index.describe(flagged) if flagged else "clean", text, candidates)
+    candidates.sort(key=lambda each: each[:2])
+    hits = found.hits.get(number)
+    text = "\n\n".join(own["text"])
+    shown = [candidate for *_, candidate in candidates[:CANDIDATES]]
+    return OverlapExplanation(row_id, describe(found.index, hits) if hits else "clean", text, shown)

@@ -29,8 +29,8 @@ from finemed.stages.dedup import COLUMNS, DedupResult, Repeat, Variant, index_at
 from finemed.stages.loss import check_loss
 from finemed.stages.semantic import encoder_of
 from finemed.standalone.dedup_semantic import drop_paraphrases
-from finemed.standalone.repeats import PartRepeats, PartRows, find_repeats
 from finemed.standalone.reading import quarantined, read_summary
+from finemed.standalone.repeats import PartRepeats, PartRows, find_repeats
 from finemed.standalone.table import Table
 from finemed.store.atomic import locked
 from finemed.store.published import PARTS, PublishedIndex, said

@@ -20,7 +20,9 @@ FEW_WORDS = 5
 _ASKS = ("question", "context")
 
 
-def telling(parts: pl.DataFrame, rows: int, answer: str | None = None) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
+def telling(
+    parts: pl.DataFrame, rows: int, answer: str | None = None
+) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
     """The parts that are compared, and what of them is passed over.
 
     Args:
@@ -45,8 +47,10 @@ def telling(parts: pl.DataFrame, rows: int, answer: str | None = None) -> tuple[
     longer = (~short & ~pl.col("#shared") & pl.col("#asks")).any().over("row")
     passed = (pl.col("#shared") & ~(alone & least)) | (short & longer)
     found = found.with_columns(passed.alias("#passed"))
-    gone = found.filter("#passed").group_by("part").agg(
-        pl.col("#words").n_unique().alias("texts"), pl.col("row").n_unique().alias("rows")
+    gone = (
+        found.filter("#passed")
+        .group_by("part")
+        .agg(pl.col("#words").n_unique().alias("texts"), pl.col("row").n_unique().alias("rows"))
     )
     told = {part: {"texts": texts, "rows": held} for part, texts, held in gone.sort("part").iter_rows()}
     return found.filter(~pl.col("#passed")).select("row", "part", "kind", "text"), told

@@ -28,8 +28,8 @@ from finemed.store.atomic import file_hash, remove_temporaries, write_with
 from finemed.store.index_facts import (
     check_folder,
     pack_metadata,
-    rebuilt_facts,
     read_facts,
+    rebuilt_facts,
     segment_name,
     segment_number,
     write_facts,

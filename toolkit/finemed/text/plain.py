@@ -25,6 +25,7 @@ from finemed.text.minhash import BandKeys, MinHasher, text_key
 from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, distinct, grams_of, jaccard, word_hashes
 
+
 @dataclass(frozen=True)
 class RowTexts:
     """Which texts of a column each row holds, where a row has several: they are compared one by one, never joined.
