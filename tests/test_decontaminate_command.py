@@ -55,6 +55,11 @@ def test_questions_and_answers_are_looked_at(files: tuple[Path, Path], tmp_path:
     told = json.loads(run(rows, "-b", exam, "--id", "key", "--out", out, "--hits", hits, "--json").stdout)
     assert told == {
         "rows": 3,
+        "quarantined": 0,
+        "comparing": ["instruction", "response"],
+        "left_out": [],
+        "passed_over": [],
+        "parts": {"instruction": 1, "response": 1},
         "contaminated": 2,
         "benchmarks": {"nightshift": {"items": 1, "rows": 2}, "dayshift": {"items": 1, "rows": 0}},
         "unmatchable_items": 0,
@@ -63,6 +68,10 @@ def test_questions_and_answers_are_looked_at(files: tuple[Path, Path], tmp_path:
     found = [json.loads(line) for line in hits.read_text().splitlines()]
     assert [hit["row_id"] for hit in found] == ["asked", "answered"]
     assert all(hit["detail"].startswith("nightshift/7: ") for hit in found)
+    assert [hit["detail"].rpartition(" of ")[2] for hit in found] == ["instruction", "response"]
+    again = tmp_path / "again.jsonl"
+    run(rows, "-b", exam, "--id", "key", "--dropped", again)
+    assert again.read_bytes() == hits.read_bytes(), "--hits is the same as --dropped"
 
 
 def test_rows_can_be_marked_instead(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -79,6 +88,49 @@ def test_all_turns_of_a_conversation_are_looked_at(files: tuple[Path, Path], tmp
     path = tmp_path / "chat.jsonl"
     path.write_text(json.dumps({"messages": turns}) + "\n")
     assert json.loads(run(path, "-b", files[1], "--json").stdout)["contaminated"] == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ({"instruction": "Answer.", "input": ITEM["question"], "output": "A"}, "input"),
+        ({"prompt": "Quiz me.", "chosen": "No.", "rejected": ITEM["question"]}, "rejected"),
+        ({"system": ITEM["question"], "question": "Well?", "answer": "Hm."}, "system"),
+        ({"context": ITEM["question"], "question": "Well?", "answer": "Hm."}, "context"),
+        ({"question": "Well?", "answers": ["Hm.", ITEM["question"]]}, "answers"),
+        ({"messages": json.dumps([{"role": "user", "content": ITEM["question"]}])}, "messages[0]"),
+        (
+            {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": ITEM["question"]}]},
+            "conversations[1]",
+        ),
+    ],
+)
+def test_an_item_is_found_in_any_part(files: tuple[Path, Path], tmp_path: Path, row: dict[str, Any], part: str) -> None:
+    path, why = tmp_path / "any.jsonl", tmp_path / "why.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    told = json.loads(run(path, "-b", files[1], "--dropped", why, "--json").stdout)
+    assert (told["contaminated"], told["parts"]) == (1, {part: 1})
+    assert json.loads(why.read_text())["detail"].endswith(f" of {part}")
+
+
+def test_options_in_a_column_of_their_own_belong_to_the_question(files: tuple[Path, Path], tmp_path: Path) -> None:
+    exam, path = tmp_path / "short.jsonl", tmp_path / "own.jsonl"
+    options = ["Hypokalaemia", "Myxoedema", "Haemochromatosis", "Sarcoidosis"]
+    exam.write_text(json.dumps({"question": "Which one is it?", "options": options}) + "\n")
+    path.write_text(json.dumps({"question": "Which one is it?", "options": options, "answer": "A"}) + "\n")
+    assert json.loads(run(path, "-b", exam, "--json").stdout)["contaminated"] == 1
+    assert json.loads(run(path, "-b", exam, "--on", "question,answer", "--json").stdout)["contaminated"] == 0
+
+
+def test_rows_in_are_rows_kept_dropped_or_quarantined(files: tuple[Path, Path], tmp_path: Path) -> None:
+    rows, exam = files
+    rows.write_text(rows.read_text() + '{"instruction": "\\ud800"}\n{broken\n')
+    out, why = tmp_path / "out.jsonl", tmp_path / "why.jsonl"
+    told = json.loads(run(rows, "-b", exam, "--out", out, "--dropped", why, "--json").stdout)
+    left, gone = out.read_text().splitlines(), [json.loads(line) for line in why.read_text().splitlines()]
+    assert told["rows"] == 5 == len(left) + len(gone)
+    assert (told["contaminated"], told["quarantined"]) == (2, 2)
+    assert [row["row_id"] for row in gone] == ["r.jsonl:2", "r.jsonl:3", "r.jsonl:4", "r.jsonl:5"]
 
 
 def test_a_row_is_explained(files: tuple[Path, Path]) -> None:

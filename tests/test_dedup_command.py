@@ -65,10 +65,16 @@ def test_a_file_of_any_format(tmp_path: Path, name: str) -> None:
     told = counts(path, "--out", out, "--dropped", why, "--id", "key", "--set", "threshold=0.5")
     assert told == {
         "rows": 4,
+        "quarantined": 0,
+        "comparing": ["text"],
+        "left_out": ["kind", "n"] if name == "r.csv" else ["kind"],
+        "passed_over": [],
         "kept": 3,
         "dropped": {"exact_duplicate": 1},
         "clinical_variants": 1,
         "already_indexed": 0,
+        "not_comparable": 0,
+        "shared_texts": {},
         "compared": told["compared"],
         "not_compared": 0,
     }
@@ -104,7 +110,7 @@ def test_a_title_keeps_what_is_about_another_disease(tmp_path: Path) -> None:
     assert counts(path, "--title", "focus")["clinical_variants"] == 1
 
 
-def test_conversations_are_compared_by_their_first_question(tmp_path: Path) -> None:
+def test_conversations_are_compared_turn_by_turn(tmp_path: Path) -> None:
     def chat(question: str, answer: str) -> dict[str, Any]:
         return {
             "messages": [
@@ -118,19 +124,30 @@ def test_conversations_are_compared_by_their_first_question(tmp_path: Path) -> N
         chat("How is croup recognised in a child?", "By its cough."),
         chat("How is croup recognised in a child?", "Bark."),
     ]
-    assert counts(write(tmp_path, "r.jsonl", rows))["dropped"] == {"exact_duplicate": 1}
+    path = write(tmp_path, "r.jsonl", rows)
+    assert counts(path)["kept"] == 2, "another answer is another row"
+    assert counts(path, "--on", "messages[1]")["dropped"] == {"exact_duplicate": 1}
+    assert counts(write(tmp_path, "t.jsonl", [rows[0], rows[0]]))["dropped"] == {"exact_duplicate": 1}
     shared = [
         {"conversations": [{"from": "human", "value": "What is croup?"}, {"from": "gpt", "value": answer}]}
         for answer in "ab"
     ]
-    assert counts(write(tmp_path, "s.parquet", shared))["dropped"] == {"exact_duplicate": 1}
+    path = write(tmp_path, "s.parquet", shared)
+    assert counts(path)["kept"] == 2
+    assert counts(path, "--on", "conversations[0]")["dropped"] == {"exact_duplicate": 1}
+    assert failure(path, "--on", "conversations[7]") == (
+        "--on: there is no part `conversations[7]`; there are conversations[0], conversations[1]"
+    )
 
 
-def test_several_text_columns_are_compared_together(tmp_path: Path) -> None:
+def test_columns_can_be_named_and_each_counts_by_itself(tmp_path: Path) -> None:
     rows = [{"q": "What is croup?", "a": "A viral infection."}, {"q": "What is croup?", "a": "Something else."}]
     path = write(tmp_path, "r.jsonl", rows)
     assert counts(path, "--text", "q")["kept"] == 1
     assert counts(path, "--text", "q", "--text", "a")["kept"] == 2
+    told = counts(path, "--on", "q,a")
+    assert (told["kept"], told["comparing"], told["left_out"]) == (2, ["q", "a"], [])
+    assert run(path, "--on", "q").stdout.startswith("comparing: q; left out: a\n")
 
 
 def test_batches_against_an_index(tmp_path: Path) -> None:
@@ -179,7 +196,7 @@ def test_a_group_that_loses_too_much_is_refused_and_nothing_is_written(tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--text", "body"), "--text: there is no column `body`; there are key, text, kind, n"),
+        (("--text", "body"), "--on: there is no column `body`; there are key, text, kind, n"),
         (("--id", "kind"), "`kind` is no id: 'x' stands more than once"),
         (("--title", "topic"), "--title: there is no column `topic`"),
         (("--explain", "nobody"), "no row has the id nobody; ids here look like r.jsonl:1"),
@@ -191,13 +208,17 @@ def test_mistakes_are_named(tmp_path: Path, arguments: tuple[str, ...], said: st
     assert said in failure(write(tmp_path, "r.jsonl", ROWS), *arguments)
 
 
-def test_a_bad_line_is_an_error_with_its_place(tmp_path: Path) -> None:
-    path = write(tmp_path, "r.jsonl", ROWS)
+def test_a_bad_line_is_quarantined_by_its_place(tmp_path: Path) -> None:
+    path, out, why = write(tmp_path, "r.jsonl", ROWS), tmp_path / "out.jsonl", tmp_path / "why.jsonl"
     path.write_text(path.read_text() + "{broken\n")
-    assert "r.jsonl:5: not_json" in failure(path)
+    told = counts(path, "--out", out, "--dropped", why)
+    assert told["rows"] == 5 == told["kept"] + sum(told["dropped"].values()) + told["quarantined"]
+    assert [json.loads(line)["row_id"] for line in why.read_text().splitlines()] == ["r.jsonl:2", "r.jsonl:5"]
+    assert json.loads(why.read_text().splitlines()[1])["drop_reason"] == "not_json"
+    assert out.read_text().splitlines() == [json.dumps(row) for row in (ROWS[0], *ROWS[2:])]
     (tmp_path / "empty.jsonl").write_text("")
     assert failure(tmp_path / "empty.jsonl")
-    assert "none of the columns" in failure(write(tmp_path, "n.jsonl", [{"body": "x"}]))
+    assert "no column is known to hold what is compared" in failure(write(tmp_path, "n.jsonl", [{"body": "x"}]))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 not really")
     assert "bad.parquet" in failure(tmp_path / "bad.parquet")
 

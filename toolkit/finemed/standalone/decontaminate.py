@@ -64,7 +64,7 @@ class TableOverlap:
         self.table.write(path, list(rows), {COLUMN: pl.Series(found, dtype=pl.String())})
 
     def ledger(self) -> pl.DataFrame:
-        """One row for each row with a hit, its best hit and the part that it is in first; then what could not be read."""
+        """A line for each row with a hit, its best hit and that one's part first; then what could not be read."""
         ids = self.table.ids
         rows = [
             {

@@ -188,8 +188,10 @@ def _dedup(
     names = [f"{row_id} in the index" if row_id in clash else row_id for row_id in ids[:known]] + ids[known:]
     result = DedupResult(rows=table.height, published=int(there.sum()))
     for row in np.flatnonzero(found.keeper >= 0).tolist():
-        reason = "exact_duplicate" if found.exact[row] else "near_duplicate"
-        result.dropped[ids[row]] = Repeat(names[int(found.keeper[row])], float(found.similarity[row]), reason)
+        keeper, similarity = names[int(found.keeper[row])], float(found.similarity[row])
+        result.dropped[ids[row]] = Repeat(
+            keeper, similarity, "exact_duplicate" if found.exact[row] else "near_duplicate"
+        )
     for row, (other, similarity, fact) in found.variants.items():
         result.variants[ids[row]] = Variant(names[other], similarity, fact)
     if config.semantic and encoder:
@@ -310,5 +312,7 @@ def rebuild(config: DedupConfig, base: Path) -> int:
     if config.index is None:
         raise ConfigError("--rebuild-index: no index is named; give its folder with --index")
     index = index_at(base / config.index, config)
+    if not index.path.is_dir():
+        raise ConfigError(f"--rebuild-index: {index.path} is no folder; give that of the index with --index")
     with locked(index.path):
         return index.rebuild()

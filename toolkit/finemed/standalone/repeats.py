@@ -8,7 +8,7 @@
 Parts are compared one by one, never joined. Rows that are equal in every part, character by character, come first. Of
 the others, a row is looked for by its *anchors*: parts whose text few rows share (a system prompt, an instruction of
 500 rows, "Yes." lead to nothing). Parts with the most different texts come first, so that the first comparison mostly
-decides. What was looked for is then verified in every part, shared or not, inside the walk over kept rows: exact Jaccard
+decides. Each candidate is then verified in every part, shared or not, inside the walk over kept rows: exact Jaccard
 similarity at the threshold, and no difference that the clinical guard sees.
 """
 

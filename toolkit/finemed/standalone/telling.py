@@ -4,10 +4,10 @@
 
     telling(parts, rows=500)  ->  (the inputs and outputs, {"instruction": {"texts": 1, "rows": 500}})
 
-System prompts are never compared. A text that more than 1% of the rows and at least 20 have, such as an instruction over
-many inputs, joins nothing; but a row whose questions and passages are all shared by so many keeps the one that fewest
-share: what it asks is then that. Where a row has several questions, those of five words and fewer ("And at night?")
-join nothing beside longer ones. Short answers are passed over by `stages.components.ANSWER_LEAST`.
+System prompts are never compared. A text that more than 1% of the rows and at least 20 have (case, punctuation and
+numbers apart), such as an instruction over many inputs, joins nothing, nor does a later turn of five words and fewer
+("And at night?"). But a row of which all questions and passages are of these kinds keeps the one that fewest rows
+share: what it asks is then that. Short answers are passed over by `stages.components.ANSWER_LEAST`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ def telling(
         answers = pl.when(pl.col("part") == answer).then(pl.lit("answer"))
         parts = parts.with_columns(answers.otherwise(pl.col("kind")).alias("kind"))
     worded = pl.col("text").str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars(" ")
+    worded = worded.str.replace_all(r"\p{N}+", "0")  # a template that numbers its rows is one text
     found = parts.with_columns(worded.hash(seed=0).alias("#words"), _count_words(worded).alias("#count"))
     found = found.with_columns(
         pl.col("row").n_unique().over("kind", "#words").alias("#rows"),
         pl.col("kind").is_in(_ASKS).alias("#asks"),
     )
     many = (pl.col("#rows") >= SHARED_ROWS) & (pl.col("#rows") > SHARED_SHARE * rows)
-    found = found.with_columns((many | (pl.col("kind") == "system")).alias("#shared"))
-    alone = pl.col("#asks") & pl.col("#shared").all().over("row", "#asks")
+    later = pl.col("part").str.contains(r"\[\d+\]") & (pl.int_range(pl.len()).over("row", "kind") > 0)
+    short = (pl.col("kind") == "question") & later & (pl.col("#count") <= FEW_WORDS)
+    found = found.with_columns((many | short | (pl.col("kind") == "system")).alias("#passed"))
+    alone = pl.col("#asks") & pl.col("#passed").all().over("row", "#asks")
     least = pl.col("#rows").rank("ordinal").over("row", "#asks") == 1
-    short = (pl.col("kind") == "question") & (pl.col("#count") <= FEW_WORDS)
-    longer = (~short & ~pl.col("#shared") & pl.col("#asks")).any().over("row")
-    passed = (pl.col("#shared") & ~(alone & least)) | (short & longer)
-    found = found.with_columns(passed.alias("#passed"))
+    found = found.with_columns(pl.col("#passed") & ~(alone & least))
     gone = (
         found.filter("#passed")
         .group_by("part")

@@ -62,9 +62,10 @@ def check_folder(path: Path) -> bool:
     if any(map(segment_number, names)):
         raise StoreError(f"{path}: holds segments of an index but no index.json; {_REBUILD.format(path)}")
     if names:
+        shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
         raise StoreError(
-            f"{path}: is no index: it holds {', '.join(names[:3])}{' ...' if len(names) > 3 else ''} and no index.json; "
-            "name a folder that is empty or does not exist yet"
+            f"{path}: is no index: it holds {shown} and no index.json; name a folder that is empty or does not exist "
+            "yet"
         )
     return False
 

@@ -16,6 +16,7 @@ one text is known: in rows of format 1. Each segment says in its own metadata wh
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 import polars as pl
 
 from finemed.errors import StoreError
-from finemed.store.atomic import file_hash, remove_temporaries, write_with
+from finemed.store.atomic import file_hash, remove_temporaries, write_atomic
 from finemed.store.index_facts import (
     check_folder,
     pack_metadata,
@@ -186,7 +187,7 @@ class PublishedIndex:
         remove_temporaries(self.path, [name, "index.json"])
         version = self._keys_version if keys_version is None else keys_version
         metadata = pack_metadata(self._expected, list(segments), version)
-        write_with(self.path / name, lambda path: _write(path, rows, metadata))
+        write_atomic(self.path / name, _encoded(rows, metadata))
         added = {
             "name": name,
             "rows": rows.height,
@@ -205,10 +206,10 @@ def said(rows: pl.DataFrame) -> list[tuple[str, object]]:
     ]
 
 
-def _write(path: Path, rows: pl.DataFrame, metadata: dict[str, str]) -> None:
-    try:
-        rows.write_parquet(
-            path, compression="zstd", compression_level=3, statistics=True, row_group_size=50_000, metadata=metadata
-        )
-    except pl.exceptions.PolarsError as error:
-        raise OSError(str(error)) from None
+def _encoded(rows: pl.DataFrame, metadata: dict[str, str]) -> bytes:
+    """The Parquet file of a segment; equal rows and metadata give equal bytes."""
+    buffer = io.BytesIO()
+    rows.write_parquet(
+        buffer, compression="zstd", compression_level=3, statistics=True, row_group_size=50_000, metadata=metadata
+    )
+    return buffer.getvalue()

@@ -331,8 +331,8 @@ class _Walk:
         while position < self._order.size:
             position, row, near = _walk(
                 position, known, self._order, self._groups, heads, held.layout, held.starts, held.codes, sets.hashes,
-                sets.starts, sets.ends, threshold, max_bucket, differs is not None, head, tail, length, follows, self._seen, kept_at, keeper, similarity,
-                found, values, counts,
+                sets.starts, sets.ends, threshold, max_bucket, differs is not None, head, tail, length, follows,
+                self._seen, kept_at, keeper, similarity, found, values, counts,
             )  # fmt: skip
             if differs is None or row < 0:
                 continue

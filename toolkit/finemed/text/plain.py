@@ -44,7 +44,7 @@ class RowTexts:
 
     def of(self, row: int) -> list[int]:
         """Numbers of a row's texts."""
-        return self.codes[self.starts[row] : self.starts[row + 1]].tolist()
+        return [int(code) for code in self.codes[self.starts[row] : self.starts[row + 1]]]
 
 
 Differs = Callable[[int, int], str | None]
