@@ -110,6 +110,107 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert "`test`" in failure("--set", "test=7")
 
 
+def words(number: int, count: int = 20) -> str:
+    return " ".join(f"w{number}x{place}" for place in range(count))
+
+
+def chat(number: int, second: str | None = None, *, last: str | None = None) -> dict[str, Any]:
+    turns = [words(4 * number), words(4 * number + 1), second or words(4 * number + 2), last or words(4 * number + 3)]
+    said = [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(turns)]
+    return {"messages": [{"role": "system", "content": "Be kind, be brief and name your sources."}, *said]}
+
+
+def components(folder: Path, given: list[dict[str, Any]], *options: str) -> dict[str, Any]:
+    result = run(write(folder, given), "--json", *options)
+    assert result.exception is None, result.output
+    told: dict[str, Any] = json.loads(result.stdout)
+    return told
+
+
+def test_one_similar_part_is_enough_to_join_two_rows(tmp_path: Path) -> None:
+    def row(number: int, **parts: Any) -> dict[str, Any]:
+        own = {"instruction": words(10 * number), "input": words(10 * number + 1), "context": words(10 * number + 2)}
+        return own | {"chosen": words(10 * number + 3), "rejected": words(10 * number + 4)} | parts
+
+    def joined(**parts: Any) -> bool:
+        return components(tmp_path, [*map(row, range(9)), row(9, **parts)])["components"] == 9
+
+    assert not joined()
+    assert joined(instruction=words(0) + " today")
+    assert joined(input=words(10)), "a question like another row's instruction is like it all the same"
+    assert joined(context=words(32) + " today")
+    assert joined(chosen=words(44))
+    assert joined(rejected=words(3) + " today")
+    assert not joined(context=words(3)), "a passage is no answer"
+    told = json.loads(run(tmp_path / "r.jsonl", "--explain", "r.jsonl:10", "--json").stdout)
+    assert told["edges"] == []
+
+
+def test_later_turns_join_rows_and_their_edges_name_the_turns(tmp_path: Path) -> None:
+    given = [*map(chat, range(8)), chat(8, words(0)), chat(9, last=words(5))]
+    told = components(tmp_path, given)
+    assert told["components"] == 8
+    edges = json.loads(run(tmp_path / "r.jsonl", "--explain", "r.jsonl:9", "--json").stdout)["edges"]
+    assert edges == [{"to": "r.jsonl:1", "column": "messages[3], messages[1]", "similarity": 1.0}]
+
+
+def test_what_very_many_rows_share_joins_nothing_and_is_counted(tmp_path: Path) -> None:
+    given = [
+        chat(n, "And at night?" if n % 2 else None, last="Drink, rest and call us again if it gets worse.")
+        for n in range(60)
+    ]
+    told = components(tmp_path, given)
+    assert told["components"] == 60
+    assert told["shared_texts"] == {
+        "messages[0]": {"texts": 1, "rows": 60},
+        "messages[3]": {"texts": 1, "rows": 30},
+        "messages[4]": {"texts": 1, "rows": 60},
+    }
+    alpaca = [
+        {
+            "instruction": f"Read the note of patient {n} on our ward and say what it is.",
+            "input": words(n),
+            "output": "Yes.",
+        }
+        for n in range(60)
+    ]
+    told = components(tmp_path, alpaca)
+    assert (told["components"], told["shared_texts"]) == (
+        60,
+        {"instruction": {"texts": 1, "rows": 60}, "output": {"texts": 1, "rows": 60}},
+    )
+    shown = run(tmp_path / "r.jsonl").stdout
+    assert shown.startswith("comparing: instruction, input, output; left out: nothing\n")
+    assert "say too little to join rows: instruction (1 text in 60 rows), output (1 text in 60 rows)\n" in shown
+
+
+def test_a_question_that_is_all_that_a_row_asks_joins_however_many_share_it(tmp_path: Path) -> None:
+    given = [{"question": words(n % 4), "answer": words(100 + n)} for n in range(100)]
+    assert components(tmp_path, given)["components"] == 4
+    given = [{"instruction": words(n % 4), "input": words(7 + n % 2), "output": words(100 + n)} for n in range(100)]
+    assert components(tmp_path, given)["components"] == 4, "of two that are shared, the one that fewer rows share"
+    short = [{"messages": [{"role": "user", "content": "What is croup?"}, *chat(n)["messages"][2:]]} for n in range(9)]
+    assert components(tmp_path, short)["components"] == 1, "a first question may be short"
+
+
+def test_a_column_of_answers_can_be_named(tmp_path: Path) -> None:
+    given = [{"question": words(n), "finding": f"{words(50 + n // 2)} and no more"} for n in range(20)]
+    assert components(tmp_path, given)["components"] == 20
+    told = components(tmp_path, given, "--answer", "finding")
+    assert (told["components"], told["comparing"]) == (10, ["question", "finding"])
+    assert components(tmp_path, given, "--text", "question")["left_out"] == ["finding"]
+    assert components(tmp_path, given, "--text", "question", "--answer", "finding")["components"] == 10
+
+
+def test_rows_come_out_as_they_went_in_and_the_rest_is_counted(tmp_path: Path) -> None:
+    path, out = write(tmp_path, [chat(n) for n in range(20)]), tmp_path / "out"
+    path.write_text(path.read_text() + "{broken\n")
+    told = json.loads(run(path, "--out", out, "--format", "jsonl", "--json", "--set", "test=0.5").stdout)
+    written = [line for file in out.iterdir() for line in file.read_text().splitlines()]
+    assert sorted(written) == sorted(path.read_text().splitlines()[:20])
+    assert (told["quarantined"], sum(told["rows"].values())) == (1, 20)
+
+
 @pytest.mark.parametrize("threshold", [0.5, 1.0])
 def test_the_threshold_decides_what_belongs_together(tmp_path: Path, threshold: float) -> None:
     told = json.loads(run(write(tmp_path, rows()), "--set", f"component_threshold={threshold}", "--json").stdout)
