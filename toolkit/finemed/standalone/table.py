@@ -13,7 +13,7 @@ Hub (`hf://owner/name`). A record that cannot be used is quarantined by place an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,11 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
         ConfigError: there is no such column.
     """
     passed_over: list[Quarantined] = []
-    files = find_files(SourceConfig(name="table", path=target, layout="documents"), Path(), passed_over=passed_over)
+    source = SourceConfig(name="table", path=target, layout="documents")
+    try:
+        files = [replace(file, whole=True) for file in find_files(source, Path(), passed_over=passed_over)]
+    except InputError as error:  # it speaks of the setting that a build has for it
+        raise InputError(str(error).removeprefix("source `table`: ").replace("`sources.path`", "the path")) from None
     seen = _Seen(tuple(on), (row_id,) if row_id else ID_COLUMNS)
     held: list[Rows] = []
     broken: list[Quarantined] = []
