@@ -58,7 +58,7 @@ def _swaps() -> dict[str, str]:
         "\u2215": "/",
     }
     swaps = {char: plain for char, plain in {**compatible, **own}.items() if plain != char and char not in _AS_THEY_ARE}
-    return {char: plain.translate(str.maketrans(own)) for char, plain in swaps.items()}
+    return {char: plain.translate({ord(form): to for form, to in own.items()}) for char, plain in swaps.items()}
 
 
 SWAPS = _swaps()
