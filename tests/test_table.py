@@ -384,7 +384,7 @@ def test_what_wraps_no_one_list_is_named(tmp_path: Path, content: str, said: str
 @pytest.mark.parametrize("name", ["l.jsonl", "l.parquet", "l.json", "l.csv"])
 def test_a_pointer_of_git_lfs_says_what_to_do(tmp_path: Path, name: str) -> None:
     lines(tmp_path / name, "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
-    with pytest.raises(InputError, match="Git LFS pointer.*git lfs pull"):
+    with pytest.raises(InputError, match=r"Git LFS pointer.*git lfs pull"):
         open_table(str(tmp_path / name))
 
 

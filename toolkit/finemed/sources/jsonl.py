@@ -169,7 +169,7 @@ class _Text:
 
 
 def _first_line_is_whole(text: _Text) -> bool:
-    """Whether the file is JSON Lines: its first line that is not blank is an object, and more follow; or it has none."""
+    """Whether the file is JSON Lines: its first line that is not blank is an object and more follow, or it has none."""
     while "\n" not in text.buffer[text.at :] and len(text.buffer) <= MAX_RECORD and text.more():
         pass
     first, _, rest = text.buffer[text.at :].partition("\n")
