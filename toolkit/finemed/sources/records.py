@@ -103,7 +103,7 @@ def find_files(source: SourceConfig, base: Path, *, passed_over: list[Quarantine
 def _find_local(source: SourceConfig, base: Path) -> list[tuple[str, Place]]:
     """Names, from the source's folder on, and places of what `path` matches."""
     pattern = Path(base, source.path)
-    if pattern.exists() and not pattern.is_dir():
+    if (pattern.exists() or pattern.is_symlink()) and not pattern.is_dir():
         found, root = [pattern], pattern.parent
     elif pattern.is_dir():
         found, root = sorted(_below(pattern, source.format)), pattern

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finemed.errors import InputError
-from finemed.sources.columnar import batches, opened, row_values
+from finemed.sources.columnar import batches, opened, picked, row_values
 from finemed.sources.files import EMPTY, InputFile, Quarantined, duplicate_column
 from finemed.sources.streams import BreakError
 from finemed.sources.written import written
@@ -142,10 +142,10 @@ class Columns:
                                 f"{self.file.name}:{batch.first + 1}: {batch.fault}; convert or fetch the file again"
                             )
                         continue
-                    rows = batch.rows.filter(pa.array(wanted[batch.first : batch.first + batch.height]))
-                    for name, value in added.items():
-                        rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
-                    yield rows
+                    for rows in picked(batch.rows, wanted[batch.first : batch.first + batch.height]):
+                        for name, value in added.items():
+                            rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
+                        yield rows
         except BreakError as broken:
             raise InputError(f"{self.file.name}: {broken}") from None
 
