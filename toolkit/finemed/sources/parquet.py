@@ -47,7 +47,7 @@ def _groups(file: InputFile, where: Where, parquet: Any, at_once: int) -> Raw:
     fault, text = duplicate_column(file, names), file.source.columns.text
     if fault is None and file.layout == "documents" and text not in (*names, *file.partitions):
         fault = missing_column(text, names)
-    columns = [] if fault else sorted(wanted & set(names))
+    columns = [] if fault else list(names) if file.whole else sorted(wanted & set(names))
     before = 0
     for group in range(parquet.num_row_groups):
         for number, values, broken in _rows(file, where, parquet, group, before, columns, at_once):
