@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from finemed.sources.turns import Turn, UnusableError, fold, kind, marked, role_of, turns
+from finemed.sources.turns import Turn, UnusableError, are_said, fold, kind, marked, role_of, turns
 
 Kind = Literal["system", "question", "context", "answer"]
 _NAMES: dict[Kind, str] = {
@@ -176,7 +176,7 @@ def _opened(value: str) -> list[Any] | dict[str, Any] | None:
 def _are_messages(value: list[Any]) -> bool:
     """Whether a list holds messages: objects with a role, or texts that all open with a mark of one."""
     if any(isinstance(item, dict) for item in value):
-        return any(isinstance(item, dict) and not item.keys().isdisjoint(("role", "from")) for item in value)
+        return any(isinstance(item, dict) and are_said(item) for item in value)
     try:
         return bool(value) and all(isinstance(item, str) for item in value) and bool(turns(value, ""))
     except UnusableError:

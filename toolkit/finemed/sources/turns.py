@@ -115,6 +115,22 @@ def items(value: Any, place: str) -> list[Any]:
     return found
 
 
+def holds_messages(text: str) -> bool:
+    """Whether a string is a list of messages as JSON."""
+    if not text.lstrip().startswith("[") or not text.rstrip().endswith("]"):
+        return False
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, list) and any(isinstance(item, dict) and are_said(item) for item in found)
+
+
+def are_said(item: dict[str, Any]) -> bool:
+    """Whether an object is a message: it has a role."""
+    return not item.keys().isdisjoint(("role", "from"))
+
+
 def turns(value: Any, place: str) -> list[Turn]:
     """The messages of a list, or of a string that holds one as JSON.
 
