@@ -62,6 +62,25 @@ SHAPES: list[tuple[str, dict[str, Any], Exchange]] = [
     ("messages", {"conversations": [user(), assistant()]}, Exchange(Q, A, None)),
     ("messages", {"messages": [user()]}, Exchange(Q, None, None)),
     ("messages", {"messages": json.dumps([user(), assistant()])}, Exchange(Q, A, None)),
+    (
+        "messages",
+        {"messages": [user([{"type": "text", "text": "How is"}, {"type": "text", "text": "it?"}]), assistant()]},
+        Exchange("How is\nit?", A, None),
+    ),
+    ("messages", {"messages": [{"role": "Developer", "content": "Hm."}, user(), assistant()]}, Exchange(Q, A, None)),
+    (
+        "messages",
+        {"messages": [{"role": "USER ", "content": Q, "from": None}, {"role": None, "content": A, "from": "GPT"}]},
+        Exchange(Q, A, None),
+    ),
+    ("messages", {"messages": [user(), {**assistant(), "tool_calls": None, "tool_calls_id": 5}]}, Exchange(Q, A, None)),
+    ("prompt_completion", {"prompt": json.dumps([user()]), "completion": A}, Exchange(Q, A, None)),
+    (
+        "preference",
+        {"prompt": Q, "chosen": json.dumps([assistant()]), "rejected": json.dumps([assistant(B)])},
+        Exchange(Q, B, A),
+    ),
+    ("prompt_completion", {"prompt": "[1] " + Q + " [2]", "completion": A}, Exchange(f"[1] {Q} [2]", A, None)),
     ("prompt_completion", {"prompt": Q, "completion": A}, Exchange(Q, A, None)),
     ("prompt_completion", {"prompt": [user()], "completion": [assistant()], "label": True}, Exchange(Q, A, None)),
     ("prompt_completion", {"prompt": Q, "response": A}, Exchange(Q, A, None)),
@@ -226,6 +245,31 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
         {"messages": [user(), {"role": "tool", "content": A}]},
         "bad_roles: `messages[1]` has the role 'tool'",
     ),
+    (
+        "messages",
+        {"messages": [user(), {**assistant(None), "tool_calls": [{"function": {"name": "x"}}]}, user(), assistant()]},
+        "bad_roles: `messages[1]` calls a tool (`tool_calls`); conversations with tools are left out",
+    ),
+    (
+        "sharegpt",
+        {"conversations": [human(), {"from": "observation", "value": "5"}]},
+        "bad_roles: `conversations[1]` has the role 'observation'; conversations with tools are left out",
+    ),
+    (
+        "messages",
+        {"messages": [user(), {"role": "system", "content": "Stop."}, assistant()]},
+        "bad_roles: `messages[1]` is a system message in mid conversation",
+    ),
+    (
+        "messages",
+        {"messages": [user([{"type": "image_url", "image_url": {}}]), assistant()]},
+        "not_string: part 1 of `messages[0]` is of type 'image_url'; only parts of type text are read",
+    ),
+    (
+        "messages",
+        {"messages": [user(), {"role": "critic", "content": A}]},
+        "bad_roles: `messages[1]` has the role 'critic'",
+    ),
     ("messages", {"messages": [user(), {"content": A}]}, "bad_roles: `messages[1]` has no role"),
     ("messages", {"messages": [user(), {"role": ["user"], "content": A}]}, "bad_roles: `messages[1]` has no role"),
     ("messages", {"messages": [user(None), assistant()]}, "not_string: `messages[0]` is null"),
@@ -265,6 +309,24 @@ FAULTS: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("layout", "row", "expected"), FAULTS)
 def test_faults_name_the_place_and_the_fact(layout: str, row: dict[str, Any], expected: str) -> None:
     assert fault(layout, **row).startswith(expected)
+
+
+def test_what_comes_behind_the_first_exchange_does_not_matter() -> None:
+    later = [{"role": "system", "content": "Stop."}, user(), {"role": "tool", "content": "5"}]
+    assert read("messages", "first", messages=[user(), assistant(), *later]) == (Q, A, None)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "layout"),
+    [
+        ([user(), {"role": "tool", "content": "5"}], "messages"),
+        ([{"role": "critic", "content": "5"}], "messages"),
+        ([{"from": "critic", "value": "5"}], "sharegpt"),
+        ([user([{"type": "image_url"}])], "messages"),
+    ],
+)
+def test_messages_that_cannot_be_used_are_messages_still(spoken: list[Any], layout: str) -> None:
+    assert detect({"messages"}, [{"messages": spoken}]) == layout
 
 
 def test_names_of_columns_from_outside_can_be_written() -> None:

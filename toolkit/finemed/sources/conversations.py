@@ -40,6 +40,7 @@ from finemed.sources.turns import (
     UnusableError,
     exchange,
     fold,
+    holds_messages,
     items,
     kind,
     marked,
@@ -233,7 +234,7 @@ def _history(columns: Mapping[str, Any]) -> list[Turn]:
 
 def _prompt(value: Any, place: str) -> list[Turn]:
     """A question as a string, a marked string or messages."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or holds_messages(value):
         return turns(value, place)
     found = marked(value, place) or [Turn("user", value, place)]
     return found[:-1] if len(found) > 1 and found[-1].value == "" else found  # ends with "Assistant:"
@@ -241,7 +242,7 @@ def _prompt(value: Any, place: str) -> list[Turn]:
 
 def _side(value: Any, place: str) -> list[Turn]:
     """An answer as a string, a marked conversation or messages."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or holds_messages(value):
         return turns(value, place)
     return marked(value, place) or [Turn("assistant", value, place)]
 

@@ -88,6 +88,11 @@ def fold(name: Any) -> str:
     return name.strip().lower() if isinstance(name, str) else ""
 
 
+def role_of(name: Any) -> str | None:
+    """The role that a name of a speaker stands for: `user`, `assistant`, `system`, `tool`, or none."""
+    return _ROLES.get(fold(name))
+
+
 def kind(value: Any) -> str:
     """What a value is, for a fault."""
     return "null" if value is None else type(value).__name__
@@ -110,6 +115,22 @@ def items(value: Any, place: str) -> list[Any]:
     return found
 
 
+def holds_messages(text: str) -> bool:
+    """Whether a string is a list of messages as JSON."""
+    if not text.lstrip().startswith("[") or not text.rstrip().endswith("]"):
+        return False
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, list) and any(isinstance(item, dict) and are_said(item) for item in found)
+
+
+def are_said(item: dict[str, Any]) -> bool:
+    """Whether an object is a message: it has a role."""
+    return not item.keys().isdisjoint(("role", "from"))
+
+
 def turns(value: Any, place: str) -> list[Turn]:
     """The messages of a list, or of a string that holds one as JSON.
 
@@ -128,7 +149,7 @@ def _turn(item: Any, place: str) -> Turn:
     if not isinstance(item, dict):
         raise UnusableError(f"not_messages: `{place}` is {kind(item)}, expected a message")
     stated = _either(item, "role", "from")
-    role = _ROLES.get(fold(stated))
+    role = role_of(stated)
     if role is None:
         fact = f"the role {stated[:40]!a}" if isinstance(stated, str) else "no role"
         raise UnusableError(f"bad_roles: `{place}` has {fact}")
