@@ -678,11 +678,13 @@ def test_the_command_lists_all_rules_and_exits_with_1_where_one_is_broken(releas
     mend(copy)
     spoilt = CliRunner().invoke(cli, ["validate", str(copy), "--limit", "2"])
     assert spoilt.exit_code == 1
-    assert "judge: broken, 5 faults" in spoilt.output
+    assert "judge: failed, 5 findings" in spoilt.output
     assert spoilt.output.count("`quality` is 0") == 2
     assert "  - 3 more" in spoilt.output
     as_json = json.loads(CliRunner().invoke(cli, ["validate", str(copy), "--json"]).output)
-    assert (as_json["ok"], as_json["rules"]["judge"], as_json["faults"][0]["rule"]) == (False, 5, "judge")
+    judge = as_json["rules"]["judge"]
+    assert (as_json["ok"], judge["state"], judge["count"], len(judge["examples"])) == (False, "failed", 5, 3)
+    assert {"place", "fact", "next_step"} < set(judge["examples"][0])
 
 
 def _link(folder: Path) -> Path:
