@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 @click.option(
     "--limit", type=click.IntRange(min=0), default=3, show_default=True, help="Most examples of each kind of finding."
 )
+@click.option(
+    "-b",
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    help="Benchmark whose items may not occur in data that is no release: file, hf:// address or short name (medqa, "
+    "medmcqa, pubmedqa, mmlu, mmlu_pro); several may be given.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def validate(dataset: str, previous: str | None, limit: int, as_json: bool) -> None:
+def validate(dataset: str, previous: str | None, limit: int, benchmarks: tuple[str, ...], as_json: bool) -> None:
     """Check a release, or anybody's instruction data, against the contract.
 
     PATH is the folder of a release, or a file or folder of JSONL or Parquet with `messages`, `conversations`,
@@ -32,7 +40,7 @@ def validate(dataset: str, previous: str | None, limit: int, as_json: bool) -> N
     from finemed.publish.checks.validate import validate_address
     from finemed.publish.inspect.status import printable
 
-    report = validate_address(dataset, previous=previous)
+    report = validate_address(dataset, previous=previous, benchmarks=benchmarks)
     if as_json:
         click.echo(json.dumps(report.plain(limit), indent=2))
     else:

@@ -111,15 +111,20 @@ class Faults:
 
     def add(self, rule: str, place: str, fact: str, remedy: str, *, count: int = 1, kind: str = "") -> None:
         """Records a fault, or several of one kind."""
+        kind = self.more(rule, kind, count)
+        found = self.kept.setdefault((rule, kind), [])
+        if len(found) < KEPT:
+            found.append(Fault(rule, redact(place), redact(fact), redact(remedy), kind))
+
+    def more(self, rule: str, kind: str, count: int) -> str:
+        """Counts faults without their places; returns the kind that they are counted under."""
         self.applied.add(rule)
         self.counts[rule] += count
         kind = redact(kind)
         if (rule, kind) not in self.by_kind and sum(of == rule for of, _ in self.by_kind) >= KINDS:
             kind = "other kinds"
         self.by_kind[rule, kind] += count
-        found = self.kept.setdefault((rule, kind), [])
-        if len(found) < KEPT:
-            found.append(Fault(rule, redact(place), redact(fact), redact(remedy), kind))
+        return kind
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,7 @@ class Report:
         rows = max(0, self.rows - missed) if applied else 0
         share = rows / self.rows if applied and missed and self.rows else None
         findings = [
-            Finding(kind, number, *wilson(number, self.rows), found.kept[of, kind])
+            Finding(kind, number, *wilson(number, self.rows), found.kept.get((of, kind), []))
             for (of, kind), number in found.by_kind.items()
             if of == rule
         ]
