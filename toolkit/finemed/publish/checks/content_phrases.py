@@ -6,7 +6,7 @@ r"""Phrases that give an answer away: refusals in several languages, and placeho
     refusal_of("As an AI language model, I have no feelings") ->  "speaks as a language model"
     is_placeholder("N/A")                                     ->  True
 
-The patterns are of the common subset of Python's and Rust's regular expressions: polars looks for all of them at once.
+They are looked for in the few answers that hold one of `CUES`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,23 @@ _FAILING = (
     r"error code: \d{3}|<?response \[\d{3}\]|no response from (?:the )?(?:model|server|api))",
 )
 KINDS = {REFUSES: _REFUSING, AS_A_MODEL: _SPEAKING, ERROR: _FAILING}
-ANY = "(?is)" + "|".join(f"(?:{form})" for forms in KINDS.values() for form in forms)
+_CUES = (
+    "sorry|afraid|cannot|can't|cant |can not|unable|not able|won't|will not|could not|couldn't|decline|refuse|"
+    "not allowed|not permitted|not qualified|not in a position|not equipped|not authori|not comfortable|apolog|"
+    "guideline|polic|programming|as an ai|as a large|as a language|as an artificial|as a llm|as an llm|"
+    "as a virtual|as a chat|as a machine|as an a.i|am an ai|am a large|am a language|am an artificial|i'm an ai|"
+    "i'm a large|i'm a language|just an ai|just a language|just a large|only an ai|merely an ai|am a virtual|"
+    "i'm a virtual|am a chat|i'm a chat|am just|i'm just|am only|i'm only|am merely|i'm merely|timed out|"
+    "rate limit|internal server|too many requests|the server had|response was filtered|context_length|"
+    "context length|openai api|error code|response [|no response from|no puedo|no podemos|no me es|no estoy|"
+    "como un|como ia|como mod|como int|como asist|como assist|não posso|não podemos|não consigo|non posso|"
+    "non possiamo|non sono in|come un|come mod|come int|come ia|ne peux|ne pouvons|ne suis|ne puis|en tant qu|leid|"
+    "leider|entschuldigung|ich kann|als ki|als ein|als sprach|als künst|als ai|als taal|het spijt|抱歉|对不起|"
+    "對不起|不好意思|我无法|我不能|我無法|本人无法|本人不能|作为|作為|我是|我只是|申し訳|すみません|恐れ入ります|"
+    "ai言語|aiアシスタント|죄송|미안|не могу|не можем|не в состоянии|как |عذر|آسف|أعتذر|للأسف"
+)
+CUES = tuple(_CUES.split("|"))
+"""Of each pattern, a piece that is in whatever it fits; looked for first, since that costs nearly nothing."""
 _COMPILED = {kind: [re.compile(form, re.IGNORECASE | re.DOTALL) for form in forms] for kind, forms in KINDS.items()}
 
 

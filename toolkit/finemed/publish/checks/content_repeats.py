@@ -161,17 +161,13 @@ class Repeats:
 
 def _hashes(texts: pl.Series) -> list[int]:
     """A hash of each text as it is compared; of one without a letter or digit, of its characters."""
-    frame = pl.DataFrame({"text": texts})
-    folded = (
-        pl.col("text")
-        .str.normalize("NFKC")
-        .str.replace_all(_INVISIBLE, "")
-        .str.to_lowercase()
-        .str.replace_all(_BETWEEN, " ")
-        .str.strip_chars()
-    )
+    odd = texts.str.contains(r"[^\x00-\x7f]").fill_null(value=False)
+    if odd.any():
+        plain = texts.filter(odd).str.normalize("NFKC").str.replace_all(_INVISIBLE, "")
+        texts = texts.scatter(odd.arg_true(), plain)
+    folded = pl.col("text").str.to_lowercase().str.replace_all(_BETWEEN, " ").str.strip_chars()
     bare = pl.when(folded.str.len_bytes() > 0).then(folded).otherwise(pl.col("text"))
-    found: list[int] = frame.select(bare.hash(seed=1)).to_series().to_list()
+    found: list[int] = pl.DataFrame({"text": texts}).select(bare.hash(seed=1)).to_series().to_list()
     return found
 
 

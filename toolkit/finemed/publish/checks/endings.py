@@ -61,14 +61,14 @@ _BROKEN = (
 )
 _ELLIPSIS = r"(?:\.\.\.|…)[\])]?\s*\z"
 _LONG_LAST_LINE = r"(?:\A|\n)[^\n|#*•·–>\d\s-][^\n]*[\p{L}\p{N}]\s*\z"
-_CHINESE_LAST_LINE = r"(?:\A|\n)[^\n]*\p{Han}[^\n]*[，。；][^\n]{2,}[\p{L}\p{N}]\s*\z"
+_CHINESE_LAST_LINE = r"[。！？][^\n]{10,}[\p{L}\p{N}]\s*\z"
 
 
 def broken_off(answers: pl.Series) -> dict[int, str]:
     """Which answers of any form break off, and how that shows; nulls are passed over.
 
-    An end without an end mark counts behind a line of more than six words (in Chinese behind a comma or full stop in
-    the same line), for labels, titles, names and lists have none.
+    An end without an end mark counts behind a line of more than six words (in Chinese behind a full stop in the same
+    line), for labels, titles, names and lists have none.
     """
     fences = answers.str.count_matches(r"(?m)^\s*```") % 2 == 1
     found: dict[int, str] = {}

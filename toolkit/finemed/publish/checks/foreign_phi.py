@@ -20,18 +20,20 @@ from typing import Any
 
 import polars as pl
 
-from finemed.publish.checks.exposure import phi_in
+from finemed.publish.checks.exposure import phi_in, sure_of
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.foreign_rows import Column, Rows
 from finemed.sources.turns import fold
 from finemed.text.language import UNKNOWN, same_code
 from finemed.text.language_codes import known_code
-from finemed.text.phi import LANGUAGES
+from finemed.text.phi import LANGUAGES, scan_all
 from finemed.text.signals import Words
 from finemed.text.vocabulary import Vocabulary
 
 REMEDY = "remove it, or leave the record out"
 LANGUAGE_COLUMNS = frozenset(("language", "lang", "language_code", "lang_code", "languages"))
+HEAD = 2000
+"""Characters of a text that its language is told by."""
 SHORT = 8
 """Words below which a text in Latin letters is too short to be called another language than English."""
 _NAMES = re.compile(
@@ -74,12 +76,15 @@ class PhiScan:
         """Scans every column of a batch."""
         stated = [_stated(values) for values in batch.values]
         found: set[int] = set()
+        weak: set[int] = set()
         missed: dict[str, set[int]] = {}
         for name, column in batch.columns.items():
             for code, rows in self._unknown(column, stated).items():
                 missed.setdefault(code, set()).update(batch.numbers[row] for row in rows)
                 self.columns.setdefault(code, Counter())[name] += len(set(rows))
-            for row, fact in sorted(_scan(column).items()):
+            sure, rows_of_weak = _scan(column)
+            weak |= rows_of_weak
+            for row, fact in sorted(sure.items()):
                 found.add(row)
                 kind = f"in `{name}`"
                 faults.add("phi", batch.places[row], f"`{name}` holds {fact}", REMEDY, kind=kind)
@@ -89,17 +94,8 @@ class PhiScan:
             self.columns.setdefault(code, Counter())[name] += len(set(rows))
         for code, numbers in missed.items():
             self.rows.setdefault(code, []).extend(sorted(numbers))
-        self._together(batch, found, faults)
+        _together(batch, weak - found, faults)
         _by_name(batch, faults)
-
-    def _together(self, batch: Rows, found: set[int], faults: Faults) -> None:
-        """What only question and answer together give away."""
-        several = [at for at, parts in enumerate(batch.parts) if len(parts) > 1 and at not in found]
-        texts = pl.Series(["\n".join(part.text for part in batch.parts[at]) for at in several], dtype=pl.String())
-        for place, fact in sorted(phi_in(texts).items()):
-            at = several[place]
-            names = ", ".join(dict.fromkeys(f"`{part.name.split('[')[0]}`" for part in batch.parts[at]))
-            faults.add("phi", batch.places[at], f"{names} together hold {fact}", REMEDY, kind="in all parts together")
 
     def _unknown(self, column: Column, stated: list[str | None]) -> dict[str, list[int]]:
         """The rows whose text is in a language that the detector does not know, by language."""
@@ -115,7 +111,8 @@ class PhiScan:
         asked = (foreign | long).arg_true()
         if not len(asked):
             return {}
-        codes = Words(texts.gather(asked), self.vocabulary).languages(pl.Series([None] * len(asked), dtype=pl.String()))
+        heads = texts.gather(asked).str.slice(0, HEAD)
+        codes = Words(heads, self.vocabulary).languages(pl.Series([None] * len(asked), dtype=pl.String()))
         self.vocabulary.trim()
         missed: dict[str, list[int]] = {}
         for at, code in zip(asked.to_list(), codes, strict=True):
@@ -140,17 +137,32 @@ class PhiScan:
             faults.unchecked("phi", f"{what} in {names}", rows)
 
 
-def _scan(column: Column) -> dict[int, str]:
-    """What is surely personal in a column, by the batch's row; equal texts are read once."""
+def _scan(column: Column) -> tuple[dict[int, str], set[int]]:
+    """What is surely personal in a column, by the batch's row, and the rows with something less sure."""
     texts = column.series()
     unique = texts.unique(maintain_order=True)
-    told = {unique[at]: fact for at, fact in phi_in(unique).items()}
-    if not told:
-        return {}
-    found: dict[int, str] = {}
-    for at in texts.is_in(pl.Series(list(told), dtype=pl.String()).implode()).arg_true():
-        found.setdefault(column.rows[at], told[texts[at]])
-    return found
+    findings = {unique[at]: found for at, found in scan_all(unique).items()}
+    if not findings:
+        return {}, set()
+    sure: dict[int, str] = {}
+    weak: set[int] = set()
+    for at in texts.is_in(pl.Series(list(findings), dtype=pl.String()).implode()).arg_true():
+        fact = sure_of(findings[texts[at]])
+        if fact is None:
+            weak.add(column.rows[at])
+        else:
+            sure.setdefault(column.rows[at], fact)
+    return sure, weak
+
+
+def _together(batch: Rows, rows: set[int], faults: Faults) -> None:
+    """What only all parts together make sure: a name in the question, a birth date in the answer."""
+    several = [at for at in sorted(rows) if len(batch.parts[at]) > 1]
+    texts = pl.Series(["\n".join(part.text for part in batch.parts[at]) for at in several], dtype=pl.String())
+    for place, fact in sorted(phi_in(texts).items()):
+        at = several[place]
+        names = ", ".join(dict.fromkeys(f"`{part.name.split('[')[0]}`" for part in batch.parts[at]))
+        faults.add("phi", batch.places[at], f"{names} together hold {fact}", REMEDY, kind="in all parts together")
 
 
 def _by_name(batch: Rows, faults: Faults) -> None:
