@@ -115,7 +115,7 @@ def check_answers(batch: Rows, faults: Faults) -> None:
             fact = f"`{names[at]}` is {texts[at].strip()[:40]!a}"
             faults.add("empty", batch.places[rows[at]], fact, LEAVE_OUT, kind="placeholder")
     heads = pl.DataFrame({"text": texts.str.slice(0, phrases.HEAD).str.replace_all("\u2019", "'", literal=True)})
-    cued = heads.select(pl.col("text").str.to_lowercase().str.contains_any(phrases.CUES)).to_series()
+    cued = heads.select(pl.col("text").str.to_lowercase().str.contains_any(list(phrases.CUES))).to_series()
     for at in cued.arg_true():
         kind = phrases.refusal_of(texts[at])
         if kind is not None:
