@@ -74,13 +74,13 @@ def decontaminate(
     if benchmarks:
         config, base = config.model_copy(update={"benchmarks": list(benchmarks)}), Path()
     index = BenchmarkIndex.load(config, base)
-    found = decontaminate_table(open_table(target, text=text, row_id=row_id, answers=True), index)
+    found = decontaminate_table(open_table(target, on=text, row_id=row_id), index)
     if wanted is not None:
         told = explain(found, wanted)
         click.echo(json.dumps(told.plain(), indent=2) if as_json else "\n".join(_lines(told, printable)))
         return
     if out is not None:
-        write_table(out, found.kept(mark=mark or config.action == "mark"))
+        found.write(out, mark=mark or config.action == "mark")
     if hits is not None:
         write_table(hits, found.ledger())
     summary = found.summary()

@@ -76,7 +76,7 @@ def dedup(
     config = load_section("dedup_instructions", config_path, overrides)
     if index is not None:
         config = config.model_copy(update={"index": str(index.absolute())})
-    table = open_table(target, text=text, row_id=row_id)
+    table = open_table(target, on=text, row_id=row_id)
     base = config_path.parent if config_path else Path()
     update = config.index is not None and not no_update and wanted is None
     columns = {"title": title, "quality": quality, "source": source}
@@ -85,9 +85,10 @@ def dedup(
         told = explain(found, wanted)
         click.echo(json.dumps(told.plain(), indent=2) if as_json else "\n".join(_lines(told, printable)))
         return
-    for path, rows in ((out, found.kept), (dropped, found.ledger())):
-        if path is not None:
-            write_table(path, rows)
+    if out is not None:
+        table.write(out, found.kept)
+    if dropped is not None:
+        write_table(dropped, found.ledger())
     click.echo(json.dumps(found.summary(), indent=2) if as_json else "\n".join(_summary(found.summary())))
 
 

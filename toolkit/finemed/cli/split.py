@@ -66,7 +66,7 @@ def split(
     from finemed.standalone.table import open_table
 
     config = load_section("split", config_path, overrides)
-    table = open_table(target, text=text, row_id=row_id)
+    table = open_table(target, on=text, row_id=row_id)
     found = split_table(table, config, seed, answer=answer, group=group, stratify=stratify)
     if wanted is not None:
         told = found.explain(wanted)

@@ -50,7 +50,7 @@ def check_columns(source: SourceConfig, files: list[InputFile]) -> None:
 def _names(file: InputFile) -> Iterator[set[str]]:
     """Columns of a file: its schema's, or those of one record after the other."""
     if file.format == "parquet":
-        yield set(schema_names(file))
+        yield {*schema_names(file), *file.partitions}
         return
     looked_at = 0
     for values in sample(file, RECORDS):

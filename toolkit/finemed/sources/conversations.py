@@ -53,6 +53,7 @@ __all__ = ["COLUMNS", "Exchange", "columns_of", "detect", "read_exchange"]
 _MESSAGES = ("messages", "conversations", "conversation", "data")
 _QUESTIONS = ("instruction", "question", "query", "prompt")
 _ANSWERS = ("completion", "output", "response", "answer")
+_MESSAGE = ({"role", "content"}, {"from", "value"})
 _SIDES = (("chosen", "rejected"), ("response_chosen", "response_rejected"))
 _CHOICES = frozenset(("options", "choices", "opa"))
 """With these a question is an item of a test, and its answer a letter."""
@@ -259,11 +260,15 @@ def _layout_of_messages(name: str, rows: list[dict[str, Any]]) -> str | None:
     """What the messages of a column look like; by its name where there is no row to look at."""
     if not rows:
         return {"messages": "messages", "data": None}.get(name, "sharegpt")
+    seen = None
     for row in rows:
         try:
-            if turns(row.get(name), name):
-                first = items(row[name], name)[0]
+            spoken = items(row.get(name), name)
+            first = spoken[0] if spoken else None
+            if isinstance(first, dict) and any(pair <= first.keys() for pair in _MESSAGE):
+                seen = seen or ("messages" if "role" in first else "sharegpt")  # whoever speaks in them
+            if turns(row[name], name):
                 return "messages" if isinstance(first, dict) and "role" in first else "sharegpt"
         except UnusableError:
             continue
-    return None
+    return seen

@@ -9,11 +9,12 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from finemed.config import SourceConfig
 from finemed.store.atomic import file_hash
@@ -40,11 +41,20 @@ DOCUMENTS = frozenset(_DOCUMENTS.split())
 SIDECARS = frozenset(("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "croissant.json"))
 """What dataset libraries lay beside the data."""
 EMPTY = "empty_file: it holds no record"
+_NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 MAX_RECORD = 16_000_000
 """Longest record in bytes: the most of one that is held in memory."""
 
 Raw = Iterator[tuple[int, int | None, dict[str, Any], str | None]]
 """Number of a record in its file, its line where it has one, its columns, and its fault."""
+
+
+class Quarantined(NamedTuple):
+    """What cannot be used: where it stands, why, and how many rows are lost with it."""
+
+    place: str
+    fact: str
+    rows: int = 1
 
 
 class Place(Protocol):
@@ -96,6 +106,13 @@ class InputFile:
         return {"source": self.source.name, "file": self.name, **self.place.facts()}
 
     @cached_property
+    def partitions(self) -> dict[str, str | None]:
+        """The columns that the names of its folders hold, as in `lang=en/part-0.parquet`."""
+        named = (folder.partition("=") for folder in PurePosixPath(self.name).parts[:-1])
+        told = {urllib.parse.unquote(name): urllib.parse.unquote(value) for name, sign, value in named if name and sign}
+        return {name: None if value == _NO_PARTITION else value for name, value in told.items()}
+
+    @cached_property
     def mapped(self) -> list[tuple[str, str]]:
         """The fields that have a column, each with it; the text of an exchange is in other columns."""
         columns = self.source.columns.model_dump()
@@ -106,7 +123,7 @@ class InputFile:
         return [(field, columns[field]) for field in FIELDS if columns.get(field) is not None]
 
     def wanted(self) -> set[str]:
-        """The columns that its documents are made of or chosen by."""
+        """The columns that its documents are made of or chosen by; those of an exchange are known by its layout."""
         return {*self.source.where, *(column for _, column in self.mapped)}
 
 

@@ -10,43 +10,31 @@ Of a row group without a row that `where` asks for, only the columns that it nam
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
-from finemed.errors import FineMedError
+from finemed.sources.columnar import BATCH_ROWS, Batch, group_batches, opened, row_values
 from finemed.sources.conversations import columns_of
 from finemed.sources.files import EMPTY, InputFile, Raw, duplicate_column, missing_column
-from finemed.sources.streams import unreadable
+from finemed.sources.streams import BreakError
 from finemed.sources.where import Where, keeps
-
-BATCH_ROWS = 1000
-BATCH_BYTES = 16_000_000
-_SPARING: dict[str, Any] = {"buffer_size": 1 << 18, "pre_buffer": False}
-"""Read a column as it is asked for, instead of a whole row group's at once."""
 
 
 def read_parquet(file: InputFile, where: Where, *, at_once: int = BATCH_ROWS) -> Raw:
     """Rows with their columns as Python values, `at_once` of them in memory."""
-    import pyarrow.parquet as pq
-
     try:
-        with file.place.open() as stream, pq.ParquetFile(stream, **_SPARING) as parquet:
+        with opened(file) as parquet:
             yield from _groups(file, where, parquet, at_once)
-    except FineMedError:
-        raise
-    except Exception as error:  # a damaged footer can make pyarrow raise nearly anything
-        yield 1, None, {}, unreadable(file, error)
+    except BreakError as broken:
+        yield 1, None, {}, str(broken)
 
 
 def schema_names(file: InputFile) -> list[str]:
     """The columns of a Parquet file; none where it cannot be read."""
-    import pyarrow.parquet as pq
-
     try:
-        with file.place.open() as stream:
-            return list(pq.read_schema(stream).names)
-    except FineMedError:
-        raise
-    except Exception:
+        with opened(file) as parquet:
+            return list(parquet.schema_arrow.names)
+    except BreakError:
         return []
 
 
@@ -56,65 +44,56 @@ def _groups(file: InputFile, where: Where, parquet: Any, at_once: int) -> Raw:
     names = parquet.schema_arrow.names
     wanted = file.wanted() | set(() if file.layout == "documents" else columns_of(names))
     fault, text = duplicate_column(file, names), file.source.columns.text
-    if fault is None and file.layout == "documents" and text not in names:
+    if fault is None and file.layout == "documents" and text not in (*names, *file.partitions):
         fault = missing_column(text, names)
     columns = [] if fault else sorted(wanted & set(names))
     before = 0
     for group in range(parquet.num_row_groups):
-        done, height = 0, parquet.metadata.row_group(group).num_rows
-        try:
-            for done, values, broken in _rows(where, parquet, group, columns, at_once):
-                yield before + done, None, values, fault or broken
-        except FineMedError:
-            raise
-        except Exception as error:  # as above; the row groups behind this one may be sound
-            lost = f"rows {before + done + 1} to {before + height} are lost"
-            yield before + done + 1, None, {}, f"{unreadable(file, error)}; {lost}"
-        before += height
+        for number, values, broken in _rows(file, where, parquet, group, before, columns, at_once):
+            yield number, None, values, broken or fault
+        before += parquet.metadata.row_group(group).num_rows
 
 
 def _rows(
-    where: Where, parquet: Any, group: int, columns: list[str], at_once: int
+    file: InputFile, where: Where, parquet: Any, group: int, before: int, columns: list[str], at_once: int
 ) -> Iterator[tuple[int, dict[str, Any], str | None]]:
-    """Number within the row group, columns and fault of each row that `where` asks for."""
-    kept = _kept(where, parquet, group)
+    """Number in the file, columns and fault of each row of a row group that `where` asks for."""
+    import pyarrow as pa
+
+    kept, broken = _kept(file, where, parquet, group, before)
+    if broken is not None:
+        yield broken.first + 1, {}, broken.fault
     if kept is not None and not any(kept):
         return
-    meta = parquet.metadata.row_group(group)
-    size = max(1, min(at_once, meta.num_rows * BATCH_BYTES // max(1, meta.total_byte_size)))
-    before = 0
-    for batch in parquet.iter_batches(batch_size=size, row_groups=[group], columns=columns):
-        height = batch.num_rows
-        picked = range(height) if kept is None else [row for row in range(height) if kept[before + row]]
-        if len(picked) < height:
-            batch = batch.take(list(picked))
-        for row, (values, broken) in zip(picked, _values(batch), strict=True):
-            yield before + row + 1, values, broken
-        before += height
+    with closing(group_batches(parquet, file, group, before, columns, at_once)) as found:
+        for batch in found:
+            if batch.fault is not None:
+                if broken is None:
+                    yield batch.first + 1, {}, batch.fault
+                return
+            at = batch.first - before
+            picked = range(batch.height) if kept is None else [n for n in range(batch.height) if kept[at + n]]
+            rows = batch.rows
+            if len(picked) < batch.height:
+                rows = rows.take(pa.array(picked, pa.int64()))  # an empty list alone would have no integer type
+            for row, (values, fault) in zip(picked, row_values(rows), strict=True):
+                yield batch.first + row + 1, values, fault
 
 
-def _kept(where: Where, parquet: Any, group: int) -> list[bool] | None:
-    """Which rows `where` asks for; None where it asks for all."""
+def _kept(
+    file: InputFile, where: Where, parquet: Any, group: int, before: int
+) -> tuple[list[bool] | None, Batch | None]:
+    """Which rows `where` asks for, None where it asks for all; and what of its columns cannot be read."""
     if not where:
-        return None
-    columns = sorted(set(where) & set(parquet.schema_arrow.names))
-    return list(map(keeps(where), parquet.read_row_group(group, columns=columns).to_pylist()))
-
-
-def _values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """The batch's rows; where one holds text that is no text, that one alone is broken."""
-    try:
-        rows = batch.to_pylist()
-    except (UnicodeDecodeError, ValueError, OverflowError):
-        yield from (_value(batch.slice(number, 1)) for number in range(batch.num_rows))
-    else:
-        yield from ((values, None) for values in rows)
-
-
-def _value(row: Any) -> tuple[dict[str, Any], str | None]:
-    try:
-        return row.to_pylist()[0], None
-    except UnicodeDecodeError as error:
-        return {}, f"not_utf8: byte {error.start} of a value"
-    except (ValueError, OverflowError) as error:
-        return {}, f"bad_value: {' '.join(str(error).split())[:200]}"
+        return None, None
+    height, added = parquet.metadata.row_group(group).num_rows, file.partitions
+    columns, test = sorted(set(where) & set(parquet.schema_arrow.names)), keeps(where)
+    if not columns:
+        return [test(added)] * height, None
+    kept: list[bool] = []
+    with closing(group_batches(parquet, file, group, before, columns)) as found:
+        for batch in found:
+            if batch.fault is not None:
+                return kept + [False] * (height - len(kept)), batch
+            kept += [fault is not None or test(added | values) for values, fault in row_values(batch.rows)]
+    return kept, None

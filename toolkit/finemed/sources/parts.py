@@ -8,45 +8,60 @@
     read_parts({"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Rest."}]})
     ->  [Part("messages[0]", "question", "Why?"), Part("messages[1]", "answer", "Rest.")]
 
-A column that is absent, null or blank is no part. Lists of texts and options are one part, their texts one per line.
+A column that is absent, null or blank is no part. Options and lists of texts are one part, their texts one per line. Of
+a conversation each message is a part, and what an assistant calls or thinks beside its answer another,
+`messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from finemed.sources.turns import fold, turns
+from finemed.sources.turns import Turn, UnusableError, fold, kind, marked, turns
 
 Kind = Literal["system", "question", "context", "answer"]
-COLUMN_KINDS: dict[str, Kind] = {
-    "system": "system",
-    "system_prompt": "system",
-    "text": "question",
-    "instruction": "question",
-    "input": "question",
-    "question": "question",
-    "query": "question",
-    "prompt": "question",
-    "messages": "question",
-    "conversations": "question",
-    "conversation": "question",
-    "history": "question",
-    "context": "context",
-    "options": "context",
-    "choices": "context",
-    "reasoning": "answer",
-    "rationale": "answer",
-    "response": "answer",
-    "output": "answer",
-    "answer": "answer",
-    "answers": "answer",
-    "completion": "answer",
-    "chosen": "answer",
-    "rejected": "answer",
+_NAMES: dict[Kind, str] = {
+    "system": "system system_prompt system_message",
+    "question": (
+        "text instruction instructions input inputs question query prompt human sent1 sent2 "
+        "messages conversations conversation dialogue dialog history data"
+    ),
+    "context": (
+        "context contexts background passage passages document documents article abstract note knowledge options "
+        "choices opa opb opc opd ending0 ending1 ending2 ending3"
+    ),
+    "answer": (
+        "reasoning rationale thinking thought cot complex_cot explanation exp response responses output outputs answer "
+        "answers long_answer final_answer completion completions target targets solution assistant chosen rejected "
+        "response_chosen response_rejected"
+    ),
 }
+COLUMN_KINDS: dict[str, Kind] = {name: each for each, names in _NAMES.items() for name in names.split()}
 """Columns whose texts a trainer would see, by their lower-case names; of a conversation each turn has its own kind."""
-_SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system"}
+SPOKEN = frozenset(
+    (
+        "messages",
+        "conversations",
+        "conversation",
+        "dialogue",
+        "dialog",
+        "data",
+        "history",
+        "prompt",
+        "chosen",
+        "rejected",
+    )
+)
+"""Columns that may hold messages."""
+_SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
+_TEXTS = ("text", "value", "content")
+"""Of these an object's text is the first that it has."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DEEP = 40
 
 
 class Part(NamedTuple):
@@ -56,29 +71,162 @@ class Part(NamedTuple):
     kind: Kind
     text: str
 
+    @property
+    def column(self) -> str:
+        """The column that the text is in."""
+        return column_of(self.name)
+
+
+_TURN = re.compile(r"\[\d+\](?:\.\w+)?\Z")
+
+
+def column_of(name: str) -> str:
+    """The column of a part's name: `messages` of `messages[1].tool_calls`."""
+    return _TURN.sub("", name)
+
 
 def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
     """The parts of a record in the order of its columns.
 
     Args:
         values: the record's columns.
-        on: columns to look at instead of those of `COLUMN_KINDS`.
+        on: columns to look at instead of those of `COLUMN_KINDS`, by their exact names.
 
     Raises:
-        UnusableError: a column holds what is no text, no list of texts and no conversation.
+        UnusableError: a column holds what is no text, no list of texts and no conversation, with the column's name.
     """
     found: list[Part] = []
     for name, value in values.items():
-        kind = COLUMN_KINDS.get(fold(name)) if not on else COLUMN_KINDS.get(fold(name), "question")
-        if kind is None or value is None or (on and name not in on):
+        if value is None:
             continue
-        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            spoken = turns(value, name)
-            found += [Part(f"{name}[{at}]", _SPEAKERS[turn.role], str(turn.value)) for at, turn in enumerate(spoken)]
-        elif isinstance(value, list):
-            found.append(Part(name, kind, "\n".join(str(item) for item in value)))
-        elif isinstance(value, dict):
-            found.append(Part(name, kind, "\n".join(str(item) for item in value.values() if item is not None)))
+        of = part_kind(name) if not on else chosen_kind(name) if name in on else None
+        if of is None:
+            continue
+        if type(value) is str and not _is_more(value, name):
+            text = _checked(value, name)
+            if text:
+                found.append(Part(name, of, text))
         else:
-            found.append(Part(name, kind, str(value)))
-    return [part for part in found if part.text.strip()]
+            found += _read(name, of, value)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def part_kind(name: str) -> Kind | None:
+    """What a column's texts are; None where it is none that a trainer would see."""
+    return COLUMN_KINDS.get(fold(name))
+
+
+@lru_cache(maxsize=4096)
+def chosen_kind(name: str) -> Kind:
+    """What the texts of a column are that somebody named."""
+    return COLUMN_KINDS.get(fold(name), "question")
+
+
+def _is_more(value: str, name: str) -> bool:
+    """Whether a string may hold several texts: as JSON, or as turns behind ``Human:`` and ``Assistant:``."""
+    if value[:1] in ("[", "{"):
+        return value.rstrip()[-1:] in ("]", "}") and part_kind(name) is not None
+    return value.lstrip()[:6] == "Human:" and fold(name) in SPOKEN
+
+
+def _checked(text: str, place: str) -> str:
+    """The text; empty where it is blank.
+
+    Raises:
+        UnusableError: it cannot be written as UTF-8.
+    """
+    if not text.isascii() and _SURROGATE.search(text):
+        raise UnusableError(f"not_utf8: `{place}` holds half of a surrogate pair")
+    return "" if text.isspace() else text
+
+
+def _read(name: str, of: Kind, value: Any) -> list[Part]:
+    """The parts of a column that is more than a plain string."""
+    if isinstance(value, str):
+        opened = _opened(value)
+        if opened is None:
+            whole = _checked(value, name)
+            spoken = [Part(turn.place, _SPEAKERS[turn.role], turn.value) for turn in _numbered(marked(whole, name))]
+            return [part for part in spoken if part.text] or ([Part(name, of, whole)] if whole else [])
+        value = opened
+    if fold(name) in SPOKEN and isinstance(value, list):
+        if fold(name) == "history":
+            return list(_earlier(name, value))
+        if _are_messages(value):
+            return list(_said(name, value))
+    text = _checked("\n".join(_texts(value, name)), name)
+    return [Part(name, of, text)] if text else []
+
+
+def _numbered(spoken: list[Turn]) -> list[Turn]:
+    return [turn._replace(place=f"{turn.place}[{at}]") for at, turn in enumerate(spoken)]
+
+
+def _opened(value: str) -> list[Any] | dict[str, Any] | None:
+    try:
+        opened = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return opened if isinstance(opened, list | dict) else None
+
+
+def _are_messages(value: list[Any]) -> bool:
+    """Whether a list holds messages: objects with a role, or texts that all open with a mark of one."""
+    if any(isinstance(item, dict) for item in value):
+        return any(isinstance(item, dict) and not item.keys().isdisjoint(("role", "from")) for item in value)
+    try:
+        return bool(value) and all(isinstance(item, str) for item in value) and bool(turns(value, ""))
+    except UnusableError:
+        return False
+
+
+def _said(name: str, value: list[Any]) -> Iterator[Part]:
+    """Each message of a conversation, and what stands beside it."""
+    for turn in turns(value, name):
+        for field, held in turn.beside:
+            told = held if isinstance(held, str) else json.dumps(held, ensure_ascii=False)
+            if text := _checked(told, turn.place):
+                yield Part(f"{turn.place}.{field}", _SPEAKERS[turn.role], text)
+        if turn.value is None:
+            continue
+        if not isinstance(turn.value, str):
+            raise UnusableError(f"not_string: `{turn.place}` is {kind(turn.value)}")
+        if text := _checked(turn.value, turn.place):
+            yield Part(turn.place, _SPEAKERS[turn.role], text)
+
+
+def _earlier(name: str, value: list[Any]) -> Iterator[Part]:
+    """Earlier exchanges: pairs of question and answer, or messages."""
+    if _are_messages(value):
+        yield from _said(name, value)
+        return
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
+        raise UnusableError(f"not_messages: `{name}` holds {kind(value[0])}, expected pairs of question and answer")
+    for at, pair in enumerate(value):
+        sides: tuple[Kind, Kind] = ("question", "answer")
+        for side, (of, held) in enumerate(zip(sides, pair, strict=True)):
+            if text := _checked("\n".join(_texts(held, name)), name):
+                yield Part(f"{name}[{2 * at + side}]", of, text)
+
+
+def _texts(value: Any, place: str, depth: int = 0) -> Iterator[str]:
+    """The texts of options and lists, in their order; numbers as they are written."""
+    if depth > _DEEP:
+        raise UnusableError(f"too_deep: `{place}` holds lists within lists, more than {_DEEP} of them")
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        held = next((value[key] for key in _TEXTS if value.get(key) is not None), None)
+        if held is not None:
+            yield from _texts(held, place, depth + 1)
+        else:
+            for item in value.values():
+                yield from _texts(item, place, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item, place, depth + 1)
+    elif isinstance(value, bytes):
+        raise UnusableError(f"not_string: `{place}` is {kind(value)}")
+    elif value is not None:
+        yield str(value)

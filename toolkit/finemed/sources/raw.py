@@ -72,9 +72,13 @@ def raw_records(file: InputFile) -> Raw:
     where = file.source.where
     kept = keeps(where)
     record = None
+    added = file.partitions
     for record in read_parquet(file, where) if file.format == "parquet" else READERS[file.format](file):
-        if not where or record[3] is not None or kept(record[2]):
-            yield record
+        number, line, values, fault = record
+        if added and fault is None:
+            values = added | values
+        if not where or fault is not None or kept(values):
+            yield number, line, values, fault
     if record is None and file.format != "parquet":  # of a Parquet file, rows may have been passed over
         yield 1, None, {}, EMPTY
 
@@ -82,13 +86,13 @@ def raw_records(file: InputFile) -> Raw:
 def sample(file: InputFile, most: int = LOOKED_AT) -> Iterator[dict[str, Any]]:
     """The first sound records of a file, whatever `where` asks for."""
     records = read_parquet(file, {}, at_once=most) if file.format == "parquet" else READERS[file.format](file)
-    return itertools.islice((values for _, _, values, fault in records if fault is None), most)
+    return itertools.islice((file.partitions | values for _, _, values, fault in records if fault is None), most)
 
 
 def column_names(file: InputFile, records: Sequence[dict[str, Any]]) -> set[str]:
     """The columns of a file, as its schema or its first records have them."""
     if file.format == "parquet":
-        return set(schema_names(file))
+        return {*schema_names(file), *file.partitions}
     return {str(name) for values in records for name in values}
 
 

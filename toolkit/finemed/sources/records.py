@@ -22,7 +22,18 @@ import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
-from finemed.sources.files import DOCUMENTS, SIDECARS, UNKNOWN, InputFile, LocalFile, Place, format_of, writable
+from finemed.sources.beside import without_papers
+from finemed.sources.files import (
+    DOCUMENTS,
+    SIDECARS,
+    UNKNOWN,
+    InputFile,
+    LocalFile,
+    Place,
+    Quarantined,
+    format_of,
+    writable,
+)
 from finemed.sources.mapping import map_record
 from finemed.sources.raw import LOOKED_AT, layout_of, raw_records, sample
 from finemed.sources.remote import find_remote, is_url
@@ -47,8 +58,13 @@ RAW_SCHEMA = pl.Schema(
 )
 
 
-def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
+def find_files(source: SourceConfig, base: Path, *, passed_over: list[Quarantined] | None = None) -> list[InputFile]:
     """The files of a source, sorted by name, with the layout of its records.
+
+    Args:
+        source: its settings.
+        base: folder that its path starts from.
+        passed_over: gets the files of a folder that lie beside its data and are none, with the rule.
 
     Raises:
         InputError: nothing matches, a file's format cannot be told, or a URL cannot be reached.
@@ -60,6 +76,10 @@ def find_files(source: SourceConfig, base: Path) -> list[InputFile]:
         InputFile(source, place, writable(name), source.format if named else format_of(name) or UNKNOWN)
         for name, place in found
     ]
+    if not named and not (remote or Path(base, source.path).is_file()):
+        files, others = without_papers(files)
+        if passed_over is not None:
+            passed_over += others
     if all(file.format == UNKNOWN for file in files):
         raise InputError(
             f"source `{source.name}`: {files[0].name}: format unknown from its ending; set `format` to one of "
@@ -83,6 +103,12 @@ def _find_local(source: SourceConfig, base: Path) -> list[tuple[str, Place]]:
         matches = sorted(glob.glob(str(Path(glob.escape(str(root)), rest)), recursive=True))
         found = [path for path in map(Path, matches) if _is_file(path)]
     if not found:
+        special = pattern.exists() and not pattern.is_dir()
+        if special:
+            raise InputError(
+                f"source `{source.name}`: {source.path} is no regular file but a pipe, a socket or a device; write its "
+                "content to a file and name that"
+            )
         raise InputError(f"source `{source.name}`: {source.path} matches no file under {base}; check `sources.path`")
     return [(path.relative_to(root).as_posix(), LocalFile(path)) for path in found]
 

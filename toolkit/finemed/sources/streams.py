@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 from finemed.sources.files import MAX_RECORD, InputFile, compression_of
 
 CHUNK = 1 << 18
+LFS = "unreadable_file: is a Git LFS pointer, not the file itself; run `git lfs pull` where it was cloned"
 _MARKS = (
     (b"\xff\xfe\x00\x00", "not_utf8: the file is UTF-32; convert it to UTF-8"),
     (b"\x00\x00\xfe\xff", "not_utf8: the file is UTF-32; convert it to UTF-8"),
@@ -26,6 +27,7 @@ _MARKS = (
     (b"\x28\xb5\x2f\xfd", "unreadable_file: holds Zstandard data under another ending; name it .zst"),
     (b"PAR1\x15", "unreadable_file: holds Parquet data under another ending; name it .parquet"),
     (b"PK\x03\x04", "unreadable_file: holds a ZIP archive under another ending; unpack it"),
+    (b"version https://git-lfs.github.com/", LFS),
     (b"%PDF-", "unreadable_file: holds a PDF under another ending; convert it to text"),
 )
 
@@ -74,6 +76,15 @@ def chunks(file: InputFile) -> Iterator[bytes]:
         yield from content
     except (OSError, EOFError) as error:
         raise BreakError(unreadable(file, error)) from None
+
+
+def head_fault(file: InputFile) -> str | None:
+    """What the first bytes of a file that cannot be decoded say it is instead."""
+    with file.place.open() as stream:
+        head = stream.read(64)
+    if not head:
+        return "empty_file: it holds no byte"
+    return next((fault for mark, fault in _MARKS if head.startswith(mark) and not mark.startswith(b"PAR1")), None)
 
 
 def _plain(file: InputFile) -> Iterator[bytes]:

@@ -13,20 +13,32 @@ from __future__ import annotations
 
 import json
 import re
-from itertools import cycle
+from itertools import cycle, dropwhile
 from typing import Any, NamedTuple
 
 _ROLES = {
     "human": "user",
     "user": "user",
+    "prompter": "user",
     "gpt": "assistant",
     "chatgpt": "assistant",
     "assistant": "assistant",
     "model": "assistant",
     "bot": "assistant",
+    "ai": "assistant",
+    "function_call": "assistant",
     "system": "system",
     "developer": "system",
+    "tool": "tool",
+    "tool_response": "tool",
+    "function": "tool",
+    "ipython": "tool",
+    "observation": "tool",
 }
+_CALLS = ("tool_calls", "function_call")
+"""Fields of a message in which an assistant calls a tool."""
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a message that hold what a model thought before its answer."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKED = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 _ASKS = re.compile(r"\s*问\s*[:：]\s*")
@@ -50,11 +62,21 @@ class Exchange(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """A message that nobody has looked into yet."""
+    """A message that nobody has looked into yet; of content in parts, `value` is their text."""
 
     role: str
+    """`user`, `assistant`, `system` or `tool`."""
     value: Any
     place: str
+    stated: str = ""
+    """The role as the message has it."""
+    beside: tuple[tuple[str, Any], ...] = ()
+    """Fields beside the content that a trainer would see: the calls of a tool, and what a model thought."""
+
+    @property
+    def call(self) -> str | None:
+        """The field in which the message calls a tool."""
+        return next((name for name, _ in self.beside if name in _CALLS), None)
 
 
 class UnusableError(ValueError):
@@ -105,12 +127,40 @@ def _turn(item: Any, place: str) -> Turn:
         raise UnusableError(f"bad_roles: `{place}` is a text without a role")
     if not isinstance(item, dict):
         raise UnusableError(f"not_messages: `{place}` is {kind(item)}, expected a message")
-    stated = item.get("role", item.get("from"))
+    stated = _either(item, "role", "from")
     role = _ROLES.get(fold(stated))
     if role is None:
-        told = f"the role {stated[:40]!a}" if isinstance(stated, str) else "no role"
-        raise UnusableError(f"bad_roles: `{place}` has {told}")
-    return Turn(role, item.get("content", item.get("value")), place)
+        fact = f"the role {stated[:40]!a}" if isinstance(stated, str) else "no role"
+        raise UnusableError(f"bad_roles: `{place}` has {fact}")
+    beside = tuple((name, item[name]) for name in (*_THOUGHTS, *_CALLS) if item.get(name))
+    return Turn(role, _content(_either(item, "content", "value"), place), place, stated.strip(), beside)
+
+
+def _either(item: dict[str, Any], name: str, other: str) -> Any:
+    """The field that is there; of a Parquet file's rows, both are, and one is null."""
+    found = item.get(name)
+    return item.get(other) if found is None else found
+
+
+def _content(value: Any, place: str) -> Any:
+    """Content as it stands; where it comes in parts, their texts, one below the other.
+
+    Raises:
+        UnusableError: a part is no text.
+    """
+    if not isinstance(value, list):
+        return value
+    texts = []
+    for number, part in enumerate(value):
+        named = part.get("type") if isinstance(part, dict) else None
+        text = part.get("text") if isinstance(part, dict) else part
+        if named not in (None, "text") or not isinstance(text, str):
+            what = f"of type {named[:40]!a}" if isinstance(named, str) and named != "text" else kind(text)
+            raise UnusableError(
+                f"not_string: part {number + 1} of `{place}` is {what}; only parts of type text are read"
+            )
+        texts.append(text)
+    return "\n".join(texts)
 
 
 def marked(text: str, place: str) -> list[Turn]:
@@ -126,8 +176,16 @@ def marked(text: str, place: str) -> list[Turn]:
 
 
 def without_system(conversation: list[Turn]) -> list[Turn]:
-    """The conversation without its system messages."""
-    return [turn for turn in conversation if turn.role != "system"]
+    """The conversation without the system messages that open it.
+
+    Raises:
+        UnusableError: there is one in mid conversation, which the answers behind it may depend on.
+    """
+    spoken = list(dropwhile(lambda turn: turn.role == "system", conversation))
+    for turn in spoken:
+        if turn.role == "system":
+            raise UnusableError(f"bad_roles: `{turn.place}` is a system message in mid conversation")
+    return spoken
 
 
 def exchange(conversation: list[Turn], *, first: bool = False) -> Exchange:
@@ -136,17 +194,26 @@ def exchange(conversation: list[Turn], *, first: bool = False) -> Exchange:
     Raises:
         UnusableError: roles out of order, several exchanges without `first`, or a text that is empty or no text.
     """
-    spoken = without_system(conversation)
+    spoken = without_system(_until_answer(conversation) if first else conversation)
     if not spoken:
         raise UnusableError("empty_question: no message of a user")
-    for turn, role in zip(spoken[:2] if first else spoken, cycle(("user", "assistant")), strict=False):
+    for turn, role in zip(spoken, cycle(("user", "assistant")), strict=False):
+        if turn.role == "tool" or turn.call:
+            fact = f"has the role {turn.stated[:40]!a}" if turn.role == "tool" else f"calls a tool (`{turn.call}`)"
+            raise UnusableError(f"bad_roles: `{turn.place}` {fact}; conversations with tools are left out")
         if turn.role != role:
             raise UnusableError(f"bad_roles: `{turn.place}` comes from the {turn.role}, expected the {role}")
-    if len(spoken) > 2 and not first:
+    if len(spoken) > 2:
         raise UnusableError(f"multi_turn: {len(spoken)} messages; `multi_turn: first` keeps the first exchange")
     question = _text(spoken[0], "empty_question: `{}` holds nothing")
     answer = _text(spoken[1], _NO_ANSWER) if len(spoken) > 1 else None
     return Exchange(question, answer, None)
+
+
+def _until_answer(conversation: list[Turn]) -> list[Turn]:
+    """The conversation up to its second message that is none of the system's."""
+    ends = [at for at, turn in enumerate(conversation) if turn.role != "system"]
+    return conversation[: ends[1] + 1] if len(ends) > 1 else conversation
 
 
 def unmarked(found: Exchange) -> Exchange:

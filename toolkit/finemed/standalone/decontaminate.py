@@ -2,7 +2,7 @@
 
 ::
 
-    found = decontaminate_table(open_table("train.parquet", answers=True), index)
+    found = decontaminate_table(open_table("train.parquet"), index)
     found.hits[16][0].score       ->  0.94
     explain(found, "r17").verdict ->  "medqa_us_4opt_test/0042: stem, score 0.94 ..."
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -34,13 +35,14 @@ class TableOverlap:
     hits: dict[int, list[Hit]]
     """By the row's number, best hit first."""
 
-    def kept(self, *, mark: bool) -> pl.DataFrame:
-        """The rows without a hit; with `mark` all rows, with a column `contamination` that says what was found."""
-        if not mark:
-            gone = pl.Series(sorted(self.hits), dtype=pl.UInt32())
-            return self.table.rows.with_row_index("#row").filter(~pl.col("#row").is_in(gone.implode())).drop("#row")
-        told = [self.index.describe(self.hits[row]) if row in self.hits else None for row in range(len(self.table.ids))]
-        return self.table.rows.with_columns(pl.Series(COLUMN, told, dtype=pl.String()))
+    def write(self, path: Path, *, mark: bool) -> None:
+        """Writes the rows without a hit; with `mark` all rows, with a column `contamination` of what was found."""
+        rows = range(self.table.height)
+        if mark:
+            found = [self.index.describe(self.hits[row]) if row in self.hits else None for row in rows]
+            self.table.write(path, list(rows), {COLUMN: pl.Series(found, dtype=pl.String())})
+        else:
+            self.table.write(path, [row for row in rows if row not in self.hits])
 
     def ledger(self) -> pl.DataFrame:
         """One row per hit: `row_id`, benchmark and item, what was found, score, span of the text in characters."""
@@ -56,7 +58,7 @@ class TableOverlap:
         """Counts as JSON values."""
         by_best = Counter(self.index.benchmarks.items[hits[0].item].benchmark for hits in self.hits.values())
         return {
-            "rows": self.table.rows.height,
+            "rows": self.table.height,
             "contaminated": len(self.hits),
             "benchmarks": {
                 name: {"items": items, "rows": by_best.get(name, 0)} for name, items in self.index.items.items()
@@ -76,7 +78,7 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             "no benchmark to look for; name some with --benchmark, such as medqa, or a file with `question` and "
             "`options`"
         )
-    return TableOverlap(table, index, index.finder.find(table.texts))
+    return TableOverlap(table, index, index.finder.find(table.texts(whole=True)))
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def explain(found: TableOverlap, row_id: str) -> OverlapExplanation:
         InputError: no row has this id.
     """
     number = found.table.number(row_id)
-    text = found.table.texts[number] or ""
+    text = found.table.texts(whole=True)[number] or ""
     (hits,) = find_hits([text], found.index.index, everything=True)
     items = found.index.benchmarks.items
     candidates = [

@@ -43,10 +43,10 @@ class TableDedup:
     result: DedupResult
 
     @property
-    def kept(self) -> pl.DataFrame:
-        """The rows that stay, with all their columns, in their order."""
+    def kept(self) -> pl.Series:
+        """Which rows stay."""
         gone = pl.Series(list(self.result.dropped), dtype=pl.String())
-        return self.table.rows.filter(~self.table.ids.is_in(gone.implode()))
+        return ~self.table.ids.is_in(gone.implode())
 
     def ledger(self) -> pl.DataFrame:
         """The rows that go, in their order, as in a run's ledger."""
@@ -72,8 +72,8 @@ class TableDedup:
         """Counts as JSON values."""
         reasons = Counter(found.reason for found in self.result.dropped.values())
         return {
-            "rows": self.table.rows.height,
-            "kept": self.table.rows.height - len(self.result.dropped),
+            "rows": self.table.height,
+            "kept": self.table.height - len(self.result.dropped),
             "dropped": dict(sorted(reasons.items())),
             "clinical_variants": len(self.result.variants),
             "already_indexed": self.result.published,
@@ -108,17 +108,17 @@ def dedup_table(
     Raises:
         FineMedError: a column is missing, a group loses too much, the index is damaged or in use.
     """
-    height = table.rows.height
+    height = table.height
     none = pl.repeat(None, height, dtype=pl.String(), eager=True)
-    language = table.rows["language"] if "language" in table.rows.columns else none
+    language = table.column("language" if "language" in table.columns else None, "")
     given = table.column(quality, "--quality")
     scores = none.cast(pl.Int64) if given is None else _ranks(given)
     rows = pl.DataFrame(
         {
             "id": table.ids,
-            "text": table.texts.fill_null(""),
+            "text": table.texts(whole=False).fill_null(""),
             "title": none if title is None else table.column(title, "--title"),
-            "language": language.cast(pl.String()),
+            "language": none if language is None else language,
             "quality": scores,
             "source": none if source is None else table.column(source, "--source"),
             "node": none,

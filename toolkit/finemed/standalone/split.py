@@ -19,7 +19,7 @@ from finemed.errors import ConfigError
 from finemed.records import SPLITS
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
-from finemed.standalone.table import Table, write_table
+from finemed.standalone.table import Table
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,14 @@ class TableSplit:
     _columns: Columns
     _config: SplitConfig
 
-    def rows(self, split: str) -> pl.DataFrame:
-        """The rows of a split with all their columns, in their order."""
-        return self.table.rows.filter(pl.Series(self.parts.split) == split)
-
     def write(self, folder: Path, ending: str) -> dict[str, int]:
         """Writes a file per split that has rows, `train.parquet` and so on; returns their rows."""
-        counts = {split: self.rows(split) for split in SPLITS}
+        drawn = pl.Series(self.parts.split)
+        counts = {split: int((drawn == split).sum()) for split in SPLITS}
         for split, rows in counts.items():
-            if rows.height:
-                write_table(folder / f"{split}.{ending}", rows)
-        return {split: rows.height for split, rows in counts.items()}
+            if rows:
+                self.table.write(folder / f"{split}.{ending}", drawn == split)
+        return counts
 
     def explain(self, row_id: str) -> dict[str, Any]:
         """The component of a row, its members, and what joins it to them.
@@ -79,7 +76,7 @@ def split_table(
     given = {"answer": (answer, "--answer"), "group": (group, "--group"), "stratum": (stratify, "--stratify")}
     named = {field: table.column(name, option) for field, (name, option) in given.items()}
     frame = pl.DataFrame(
-        {"id": table.ids, "question": table.texts.fill_null("")}
+        {"id": table.ids, "question": table.texts(whole=False).fill_null("")}
         | {field: column for field, column in named.items() if column is not None}
     )
     columns = Columns(

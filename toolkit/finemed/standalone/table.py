@@ -1,64 +1,99 @@
-"""Anybody's dataset as one table with all its columns, for the commands that work on a file alone.
+"""Anybody's dataset as one table, for the commands that work on a file alone: what is compared, rows to write again.
 
 ::
 
-    table = open_table("data/train.parquet", text=("instruction",))
-    table.ids[16], table.texts[16]  ->  "train.parquet:17", "How is croup recognised?"
+    table = open_table("data/train.parquet")
+    table.ids[16], table.parts.row(40)  ->  "train.parquet:17", (16, "question", "question", "How is croup recognised?")
+    table.write(Path("kept.parquet"), [0, 1, 16])      # those rows, as they came in
 
-Parquet, JSONL, JSON and CSV files, folders of them, and datasets on the Hub (`hf://owner/name`). A line that cannot be
-read is an error here, not a drop: what comes out has to be the whole file but for what the command removes.
+Everything that a build reads is read: Parquet, JSONL, JSON, CSV and text files, folders of them, and datasets on the
+Hub (`hf://owner/name`). A record that cannot be used is quarantined by place and reason, and its file goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import ConfigError, InputError
-from finemed.sources.csv import read_csv
-from finemed.sources.files import InputFile
-from finemed.sources.jsonl import read_json, read_jsonl
+from finemed.sources.files import InputFile, Quarantined
+from finemed.sources.output import write_jsonl
+from finemed.sources.output_parquet import write_parquet_rows
+from finemed.sources.parts import COLUMN_KINDS, column_of, part_kind, read_parts
 from finemed.sources.records import find_files
-from finemed.sources.streams import unreadable
+from finemed.sources.rows import Columns, Lines, Rows
+from finemed.sources.streams import BreakError
+from finemed.sources.turns import UnusableError
 from finemed.store.atomic import write_with
 from finemed.store.shards import write_parquet
 
-TEXT_COLUMNS = ("text", "instruction", "question", "prompt", "messages", "conversations")
-"""Where the text is looked for when it is not named."""
-ANSWER_COLUMNS = ("response", "output", "answer", "completion", "chosen")
-"""What is looked at beside the text where the answers count too."""
 ID_COLUMNS = ("id", "row_id", "instruction_id", "passage_id", "doc_id", "document_id", "uuid")
 """Where an id is looked for; a column counts if it is unique and whole."""
-_SPEAKERS = ("user", "human")
+PARTS = pl.Schema({"row": pl.UInt32(), "part": pl.String(), "kind": pl.String(), "text": pl.String()})
+_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with all their columns, and which of them is the id and the text."""
+    """Rows of all files in their order: their ids, what is compared of them, and where they can be had again."""
 
     name: str
-    rows: pl.DataFrame
     ids: pl.Series
-    texts: pl.Series
+    parts: pl.DataFrame
+    """Of `PARTS`: the texts that are compared, sorted by row, then as they stand in the row."""
+    compared: list[str]
+    """Columns whose texts are in `parts`."""
+    left_out: list[str]
+    """Other columns that hold texts."""
+    quarantined: list[Quarantined]
+    passed_over: list[Quarantined]
+    """Files that lie beside the data and are none, each with the rule that it falls under."""
     id_column: str | None
     """None where rows are named by file and number."""
-    text_columns: tuple[str, ...]
+    columns: list[str]
+    """All columns, in the order in which they turn up."""
+    _files: list[Rows] = field(repr=False)
+    _named: bool = False
+    """Whether the columns to compare were named."""
+
+    @property
+    def height(self) -> int:
+        """Rows that can be used."""
+        return self.ids.len()
+
+    @property
+    def lost(self) -> int:
+        """Rows that are quarantined; a file that breaks off counts one."""
+        return sum(found.rows for found in self.quarantined)
+
+    def texts(self, *, whole: bool) -> pl.Series:
+        """One text a row: its first question, or all its parts joined by blank lines; null where it has none."""
+        chosen = (
+            self.parts
+            if whole or self._named
+            else self.parts.filter(pl.col("kind") == "question").group_by("row").first()
+        )
+        joined = chosen.group_by("row").agg(pl.col("text").str.join("\n\n"))
+        rows = pl.DataFrame({"row": pl.Series(range(self.height), dtype=pl.UInt32())})
+        return rows.join(joined, on="row", how="left", maintain_order="left")["text"]
 
     def column(self, name: str | None, option: str) -> pl.Series | None:
-        """A further column by name, as text.
+        """A further column by name, as text; values that are more than one are JSON.
 
         Raises:
             ConfigError: there is none of this name.
         """
         if name is None:
             return None
-        if name not in self.rows.columns:
-            raise ConfigError(_no_column(option, name, self.rows))
-        return self.rows[name].cast(pl.String())
+        if name not in self.columns:
+            raise ConfigError(_no_column(option, name, self.columns))
+        values = [_plain(row[name]) for rows in self._files for row in rows.values([name])]
+        return pl.Series(name, values, pl.String())
 
     def number(self, row_id: str) -> int:
         """Place of a row by its id.
@@ -72,35 +107,134 @@ class Table:
             raise InputError(f"{self.name}: no row has the id {row_id}; ids here look like {first}")
         return found
 
+    def write(self, path: Path, keep: Sequence[int] | Any, extra: dict[str, pl.Series] | None = None) -> None:
+        """Writes rows as they came in, in their order, as Parquet or JSONL by the ending, atomically.
 
-def open_table(target: str, *, text: Sequence[str] = (), row_id: str | None = None, answers: bool = False) -> Table:
-    """Reads a dataset whole.
+        Args:
+            path: ends in .parquet or .jsonl.
+            keep: numbers of rows, or a mask with a value for each.
+            extra: columns to add or to replace, with a value for every row of the table.
+
+        Raises:
+            ConfigError: another ending.
+            InputError: a value has no form in the other format; with its place.
+        """
+        check_endings(path)
+        write = write_parquet_rows if path.suffix == ".parquet" else write_jsonl
+        mask = _mask(keep, self.height)
+        added = {name: values.to_list() for name, values in (extra or {}).items()}
+        write_with(path, lambda temporary: write(temporary, self._files, mask, added))
+
+
+def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None) -> Table:
+    """Reads a dataset.
 
     Args:
         target: file, folder, glob or `hf://owner/name`.
-        text: columns whose texts are looked at, joined by line breaks; of a conversation the first question. Nothing
-            takes the first of `TEXT_COLUMNS` that there is.
-        answers: with the answers: all turns of a conversation, and of `ANSWER_COLUMNS` those that there are.
+        on: columns to compare; nothing takes those of `COLUMN_KINDS` that there are.
         row_id: column of the ids; None takes the first of `ID_COLUMNS` that is unique, or else file and row number.
 
     Raises:
-        InputError: nothing can be read there, or a line cannot.
+        InputError: nothing can be read there.
         ConfigError: there is no such column.
     """
-    files = find_files(SourceConfig(name="table", path=target, layout="documents"), Path())
-    parts, names = [], []
+    passed_over: list[Quarantined] = []
+    files = find_files(SourceConfig(name="table", path=target, layout="documents"), Path(), passed_over=passed_over)
+    seen = _Seen(tuple(on), (row_id,) if row_id else ID_COLUMNS)
+    held: list[Rows] = []
+    broken: list[Quarantined] = []
     for file in files:
-        part = _read(file)
-        parts.append(part)
-        names.append(pl.Series("id", [f"{file.name}:{number}" for number in range(1, part.height + 1)], pl.String()))
-    rows = pl.concat(parts, how="diagonal_relaxed")
-    if rows.is_empty():
-        raise InputError(f"{target}: holds no row")
-    columns = tuple(text) or _text_columns(target, rows, answers)
-    texts = [_text_of(rows, name, answers).alias(name) for name in columns]
-    whole = pl.DataFrame(texts).select(pl.concat_str(columns, separator="\n\n", ignore_nulls=True)).to_series()
-    ids, id_column = _ids(target, rows, row_id)
-    return Table(target, rows, pl.concat(names) if ids is None else ids, whole.alias("text"), id_column, columns)
+        try:
+            held.append(_rows(file, seen))
+        except BreakError as fault:
+            broken.append(Quarantined(f"{file.name}:1", str(fault)))
+    quarantined = [found for rows in held for found in rows.quarantined] + broken
+    if not sum(rows.height for rows in held):
+        raise InputError(f"{target}: no row can be read: {_first(quarantined)}")
+    columns = list(dict.fromkeys(name for rows in held for name in rows.names))
+    for name in on:
+        if name not in columns:
+            raise ConfigError(_no_column("--on", name, columns))
+    if not seen.compared and not on:
+        known = ", ".join(list(COLUMN_KINDS)[:12])
+        raise ConfigError(
+            f"{target}: no column is known to hold what is compared ({known}, ...); name some of "
+            f"{', '.join(columns)} with --on"
+        )
+    ids, id_column = seen.ids(target, row_id, columns)
+    if ids is None:
+        ids = pl.Series("id", [f"{rows.file.name}:{number}" for rows in held for number in rows.numbers], pl.String())
+    compared = [name for name in columns if name in seen.compared]
+    left_out = [name for name in columns if name in seen.left_out and name != id_column and name not in seen.compared]
+    return Table(
+        target, ids, seen.parts(), compared, left_out, quarantined, passed_over, id_column, columns, held, bool(on)
+    )
+
+
+class _Seen:
+    """What is gathered from the rows of all files."""
+
+    def __init__(self, on: tuple[str, ...], id_columns: tuple[str, ...]) -> None:
+        self.on = on
+        self.compared: set[str] = set()
+        self.left_out: set[str] = set()
+        self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
+        self._rows: list[int] = []
+        self._names: list[str] = []
+        self._kinds: list[str] = []
+        self._texts: list[str] = []
+        self._height = 0
+
+    def take(self, values: dict[str, Any]) -> str | None:
+        """The parts and the ids of a row; its fault if it cannot be used."""
+        try:
+            parts = read_parts(values, self.on)
+        except UnusableError as fault:
+            return str(fault)
+        for name, kind, text in parts:
+            self._rows.append(self._height)
+            self._names.append(name)
+            self._kinds.append(kind)
+            self._texts.append(text)
+            self.compared.add(column_of(name))
+        for name, column in self._held.items():
+            column.append(_plain(values.get(name)))
+        for name in values.keys() - self.compared - self.left_out:
+            if _holds_text(values[name]):
+                self.left_out.add(name)
+        self._height += 1
+        return None
+
+    def wanted(self, schema: Any) -> list[str]:
+        """The columns of a Parquet file that have to be read; of the others the type says whether they hold texts."""
+        names = []
+        for column in schema:
+            compared = column.name in self.on if self.on else part_kind(column.name) is not None
+            if compared or column.name in self._held:
+                names.append(column.name)
+            elif _is_text(column.type):
+                self.left_out.add(column.name)
+        return names
+
+    def parts(self) -> pl.DataFrame:
+        columns = (self._rows, self._names, self._kinds, self._texts)
+        return pl.DataFrame(dict(zip(PARTS, columns, strict=True)), schema=PARTS)
+
+    def ids(self, target: str, named: str | None, columns: list[str]) -> tuple[pl.Series | None, str | None]:
+        """The first column that is an id, and its name."""
+        if named is not None and named not in columns:
+            raise ConfigError(_no_column("--id", named, columns))
+        for name, values in self._held.items():
+            ids = pl.Series("id", values, pl.String())
+            if not ids.null_count() and ids.n_unique() == ids.len():
+                return ids, name
+            if named:
+                twice = ids.filter(ids.is_duplicated() | ids.is_null()).head(1).to_list()
+                raise ConfigError(
+                    f"{target}: `{name}` is no id: {twice[0]!r} stands more than once or is empty; name another with "
+                    "--id"
+                )
+        return None, None
 
 
 def check_endings(*paths: Path | None) -> None:
@@ -115,7 +249,7 @@ def check_endings(*paths: Path | None) -> None:
 
 
 def write_table(path: Path, rows: pl.DataFrame) -> None:
-    """Writes rows as Parquet or JSONL, by the ending, atomically.
+    """Writes rows of our own, such as a ledger's, as Parquet or JSONL, by the ending, atomically.
 
     Raises:
         ConfigError: another ending.
@@ -127,76 +261,58 @@ def write_table(path: Path, rows: pl.DataFrame) -> None:
         write_with(path, rows.write_ndjson)
 
 
-def _read(file: InputFile) -> pl.DataFrame:
+def _rows(file: InputFile, seen: _Seen) -> Rows:
     if file.format == "parquet":
-        try:
-            with file.place.open() as stream:
-                return pl.read_parquet(stream.read())
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise InputError(f"{file.name}: {unreadable(file, error)}; repair the file, or leave it out") from None
-    readers = {"jsonl": read_jsonl, "json": read_json, "csv": read_csv}
-    if file.format not in readers:
-        raise InputError(f"{file.name}: is {file.format}; give Parquet, JSONL, JSON or CSV")
-    rows = []
-    for number, line, columns, fault in readers[file.format](file):
-        if fault is not None:
-            raise InputError(f"{file.name}:{line or number}: {fault}; repair the line, or remove it")
-        rows.append(columns)
-    return pl.DataFrame(rows, infer_schema_length=None)
+        return Columns.read(file, seen.wanted, seen.take)
+    return Lines.read(file, seen.take)
 
 
-def _text_columns(target: str, rows: pl.DataFrame, answers: bool) -> tuple[str, ...]:
-    for name in TEXT_COLUMNS:
-        if name in rows.columns:
-            conversation = name in ("messages", "conversations")
-            beside = (
-                [other for other in ANSWER_COLUMNS if other in rows.columns] if answers and not conversation else []
-            )
-            return (name, *beside)
-    known = ", ".join(TEXT_COLUMNS)
-    raise ConfigError(f"{target}: has none of the columns {known}; name one of {_names(rows)} with --text")
+def _plain(value: Any) -> str | None:
+    """A value as text, for ids, groups and the like."""
+    import json
+
+    if value is None or isinstance(value, str):
+        return None if value is None else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=True, default=str)
+    return str(value)
 
 
-def _text_of(rows: pl.DataFrame, name: str, whole: bool) -> pl.Series:
-    """A column as texts: as it is, or of a conversation the first question, or all turns."""
-    if name not in rows.columns:
-        raise ConfigError(_no_column("--text", name, rows))
-    column = rows[name]
-    if column.dtype == pl.String():
-        return column
-    if isinstance(column.dtype, pl.List) and isinstance(column.dtype.inner, pl.Struct):
-        fields = {field.name for field in column.dtype.inner.fields}
-        for role, content in (("role", "content"), ("from", "value")):
-            if {role, content} <= fields:
-                turn = pl.element().struct
-                if whole:
-                    said = pl.col(name).list.eval(turn.field(content))
-                    return rows.select(said.list.join("\n\n", ignore_nulls=True)).to_series()
-                asked = pl.element().filter(turn.field(role).is_in(_SPEAKERS)).first().struct.field(content)
-                return rows.select(pl.col(name).list.eval(asked).list.first()).to_series()
-    raise ConfigError(f"--text: `{name}` holds {column.dtype}; name a column of texts or of conversations")
+def _holds_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value) and not value.isspace()
+    if isinstance(value, dict):
+        return any(map(_holds_text, value.values()))
+    return isinstance(value, list) and any(map(_holds_text, value))
 
 
-def _ids(target: str, rows: pl.DataFrame, named: str | None) -> tuple[pl.Series | None, str | None]:
-    if named is not None and named not in rows.columns:
-        raise ConfigError(_no_column("--id", named, rows))
-    for name in (named,) if named else ID_COLUMNS:
-        if name in rows.columns and not rows[name].dtype.is_nested():
-            ids = rows[name].cast(pl.String())
-            if not ids.null_count() and ids.n_unique() == ids.len():
-                return ids.alias("id"), name
-            if named:
-                twice = ids.filter(ids.is_duplicated() | ids.is_null()).head(1).to_list()
-                raise ConfigError(
-                    f"{target}: `{name}` is no id: {twice[0]!r} stands more than once or is empty; name another with "
-                    "--id"
-                )
-    return None, None
+def _is_text(column: Any) -> bool:
+    """Whether a type of Arrow's holds texts, at any depth."""
+    import pyarrow.types as types
+
+    if types.is_dictionary(column):
+        return _is_text(column.value_type)
+    if types.is_nested(column):
+        return any(_is_text(column.field(number).type) for number in range(column.num_fields))
+    return bool(types.is_string(column) or types.is_large_string(column) or types.is_string_view(column))
 
 
-def _no_column(option: str, name: str, rows: pl.DataFrame) -> str:
-    return f"{option}: there is no column `{name}`; there are {_names(rows)}"
+def _mask(keep: Any, height: int) -> Any:
+    import numpy as np
+
+    given = keep.to_numpy() if isinstance(keep, pl.Series) else np.asarray(keep)
+    if given.dtype == bool:
+        return given
+    mask = np.zeros(height, dtype=bool)
+    mask[given.astype(np.int64)] = True
+    return mask
 
 
-def _names(rows: pl.DataFrame) -> str:
-    return ", ".join(rows.columns)
+def _first(quarantined: list[Quarantined]) -> str:
+    told = [f"{found.place}: {found.fact}" for found in quarantined[:_NAMED]]
+    more = f" and {len(quarantined) - _NAMED:,} more" if len(quarantined) > _NAMED else ""
+    return ("; ".join(told) or "it holds none") + more
+
+
+def _no_column(option: str, name: str, columns: list[str]) -> str:
+    return f"{option}: there is no column `{name}`; there are {', '.join(columns)}"

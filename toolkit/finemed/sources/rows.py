@@ -1,0 +1,184 @@
+"""The rows of one file, held so that each can be written again as it came in.
+
+::
+
+    rows = Lines.read(file, see)          # calls see(number, place, values) for every sound row
+    rows.height, rows.numbers[16]   ->  500, 17
+
+`Lines` holds a JSON line per row in memory; `Columns` leaves a Parquet file where it is and reads it again for writing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from finemed.errors import InputError
+from finemed.sources.columnar import batches, opened, row_values
+from finemed.sources.files import EMPTY, InputFile, Quarantined, writable
+from finemed.sources.streams import BreakError
+from finemed.sources.written import written
+
+See = Callable[[dict[str, Any]], str | None]
+"""Takes the values of a row; returns its fault if it cannot be used."""
+
+
+@dataclass
+class Lines:
+    """Rows as JSON lines, each with its line end."""
+
+    file: InputFile
+    numbers: list[int] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+    names: dict[str, None] = field(default_factory=dict)
+    """All columns, in the order in which they turn up."""
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        return len(self.data)
+
+    @classmethod
+    def read(cls, file: InputFile, see: See) -> Lines:
+        """Reads a file whole; what `see` finds a fault in is quarantined with what is broken."""
+        found = cls(file)
+        added = {name: value for name, value in file.partitions.items() if value is not None}
+        for number, line, values, fault, data in written(file):
+            if fault is None:
+                if added and not added.keys() <= values.keys():
+                    data = joined(data, {name: added[name] for name in added if name not in values})
+                    values = {**values, **{name: added[name] for name in added if name not in values}}
+                fault = see(values) or _no_utf8(data)
+            if fault is not None:
+                found.quarantined.append(Quarantined(f"{file.name}:{line or number}", fault))
+                continue
+            found.numbers.append(number)
+            found.data.append(data)
+            if not values.keys() <= found.names.keys():
+                found.names.update(dict.fromkeys(values))
+        return found
+
+    def values(self, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows' columns, those of `names` or all."""
+        for data in self.data:
+            held: dict[str, Any] = json.loads(data)
+            yield held if names is None else {name: held.get(name) for name in names}
+
+
+@dataclass
+class Columns:
+    """Rows of a Parquet file that is read again when they are needed."""
+
+    file: InputFile
+    schema: Any
+    metadata: Any
+    numbers: list[int] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+    @property
+    def height(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def names(self) -> dict[str, None]:
+        """All columns, those of the folders that the file is in last."""
+        return dict.fromkeys([*self.schema.names, *self.file.partitions])
+
+    @classmethod
+    def read(cls, file: InputFile, wanted: Callable[[Any], list[str]], see: See) -> Columns:
+        """Reads those columns of a file that `wanted` picks by its schema.
+
+        Raises:
+            BreakError: it cannot be opened.
+            InputError: two columns have the same name.
+        """
+        with opened(file) as parquet:
+            found = cls(file, parquet.schema_arrow, parquet.metadata)
+            names = found.schema.names
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise InputError(f"{file.name}: `{writable(twice)}` stands twice among the columns; rename one of them")
+            if parquet.metadata.num_rows == 0:
+                found.quarantined.append(Quarantined(f"{file.name}:1", EMPTY, 0))
+            for batch in batches(parquet, file, wanted(found.schema)):
+                if batch.fault is not None:
+                    found.quarantined.append(Quarantined(f"{file.name}:{batch.first + 1}", batch.fault, batch.height))
+                    continue
+                for number, (values, fault) in enumerate(row_values(batch.rows), batch.first + 1):
+                    fault = fault or see({**file.partitions, **values})
+                    if fault is None:
+                        found.numbers.append(number)
+                    else:
+                        found.quarantined.append(Quarantined(f"{file.name}:{number}", fault))
+        return found
+
+    def batches(self, kept: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
+        """The rows that a mask keeps as record batches, with the columns of the folders.
+
+        Raises:
+            InputError: the file is another one by now.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        wanted = np.zeros(self.metadata.num_rows, dtype=bool)
+        wanted[np.asarray(self.numbers, dtype=np.int64)[kept] - 1] = True
+        columns = None if names is None else [name for name in names if name in self.schema.names]
+        added = {
+            name: value
+            for name, value in self.file.partitions.items()
+            if name not in self.schema.names and (names is None or name in names)
+        }
+        try:
+            with opened(self.file) as parquet:
+                if not parquet.metadata.equals(self.metadata):
+                    raise InputError(f"{self.file.name}: changed while it was read; run the same command again")
+                for batch in batches(parquet, self.file, columns):
+                    if batch.fault is not None:
+                        if wanted[batch.first : batch.first + batch.height].any():
+                            raise InputError(
+                                f"{self.file.name}:{batch.first + 1}: {batch.fault}; convert or fetch the file again"
+                            )
+                        continue
+                    rows = batch.rows.filter(pa.array(wanted[batch.first : batch.first + batch.height]))
+                    for name, value in added.items():
+                        rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
+                    yield rows
+        except BreakError as broken:
+            raise InputError(f"{self.file.name}: {broken}") from None
+
+    def values(self, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The rows' columns, those of `names` or all, as Python values."""
+        import numpy as np
+
+        for batch in self.batches(np.ones(self.height, dtype=bool), names):
+            for values, fault in row_values(batch):
+                if fault is not None:
+                    raise InputError(f"{self.file.name}: {fault}; leave the column out, or mend it")
+                yield values if names is None else {name: values.get(name) for name in names}
+
+
+Rows = Lines | Columns
+
+
+def _no_utf8(data: bytes) -> str | None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return f"not_utf8: byte {error.start} of the record"
+    return None
+
+
+def joined(line: bytes, added: dict[str, Any]) -> bytes:
+    """An object's line with further keys at its end; nothing else of it changes, but for a key that it has already."""
+    if any(json.dumps(name, ensure_ascii=False).encode() in line for name in added):
+        values: dict[str, Any] = json.loads(line)
+        if not added.keys().isdisjoint(values):
+            return (json.dumps(values | added, ensure_ascii=False) + "\n").encode()
+    body = line.rstrip()
+    end = line[len(body) :]
+    opening = body[:-1].rstrip()
+    told = json.dumps(added, ensure_ascii=False).encode()[1:]
+    return opening + (b"" if opening.endswith(b"{") else b", ") + told + end
