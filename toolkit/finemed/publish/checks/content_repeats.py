@@ -24,6 +24,7 @@ import polars as pl
 from finemed.publish.checks.faults import KEPT, Faults
 from finemed.publish.checks.foreign_rows import Rows
 from finemed.sources.parts import Part
+from finemed.sources.turns import fold
 
 MANY = 5
 """Different questions from which one answer of some length says nothing about any of them."""
@@ -65,27 +66,26 @@ class Repeats:
                 self._add(batch, row, parts, own)
 
     def _add(self, batch: Rows, row: int, parts: list[Part], hashes: list[int]) -> None:
-        pairs = list(zip(parts, hashes, strict=True))
-        last = max((at for at, part in enumerate(parts) if part.kind == "answer"), default=-1)
-        rejected = [value for part, value in pairs if part.name.split("[")[0].lower().endswith("rejected")]
-        answers = [
-            value
-            for at, (part, value) in enumerate(pairs)
-            if part.kind == "answer" and value not in rejected and (not _is_turn(part) or at == last)
-        ]
-        asked = [
-            value
-            for at, (part, value) in enumerate(pairs)
-            if part.kind in ("question", "context") or (_is_turn(part) and part.kind == "answer" and at < last)
-        ]
+        last = {part.column: at for at, part in enumerate(parts) if part.kind == "answer" and not _is_earlier(part)}
+        asked: list[int] = []
+        answers: list[int] = []
+        rejected: list[int] = []
+        for at, (part, value) in enumerate(zip(parts, hashes, strict=True)):
+            final = part.kind == "answer" and (not _is_turn(part) or last.get(part.column) == at)
+            if fold(part.column).endswith("rejected"):
+                if final:
+                    rejected.append(value)
+            elif final:
+                answers.append(value)
+            elif part.kind != "system":
+                asked.append(value)
         self.files.append(batch.files[row])
         self.lines.append(int(batch.places[row].rpartition(":")[2]))
-        self.whole.append(_joined([hash((part.kind, value)) for part, value in pairs]))
+        self.whole.append(_joined([hash((part.kind, value)) for part, value in zip(parts, hashes, strict=True)]))
         self.asked.append(_joined(asked) if asked else 0)
         self.answered.append(_joined(answers) if answers else 0)
         self.rejected.append(_joined(rejected) if rejected else 0)
-        text = parts[last].text if last >= 0 else ""
-        self.long.append(_is_long(text))
+        self.long.append(any(_is_long(parts[at].text) for at in last.values()))
 
     def finish(self, names: Sequence[str], faults: Faults) -> None:
         """Compares all rows; `names` are those of the files."""
@@ -176,7 +176,12 @@ def _joined(hashes: Sequence[int]) -> int:
 
 
 def _is_turn(part: Part) -> bool:
-    return part.name.endswith("]")
+    return part.name != part.column
+
+
+def _is_earlier(part: Part) -> bool:
+    """Whether a part is of the turns before the question, in a column of their own."""
+    return fold(part.column) == "history"
 
 
 def _is_long(text: str) -> bool:

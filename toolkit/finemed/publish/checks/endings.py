@@ -73,8 +73,8 @@ _CHINESE_LAST_LINE = (
 def broken_off(answers: pl.Series) -> dict[int, str]:
     """Which answers of any form break off, and how that shows; nulls are passed over.
 
-    An end without an end mark counts behind a line of more than six words (in Chinese behind a full stop, or a comma and
-    no usual last character), for labels, titles, names and lists have none.
+    An end without an end mark counts behind a line of more than six words (in Chinese behind a full stop, or a comma
+    and no usual last character), for labels, titles, names and lists have none.
     """
     fences = answers.str.count_matches(r"(?m)^\s*```") % 2 == 1
     worded = answers.str.contains(r"[\p{L}\p{N}]")

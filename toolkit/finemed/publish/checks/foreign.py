@@ -32,9 +32,9 @@ from finemed.publish.checks.foreign_phi import PhiScan
 from finemed.publish.checks.foreign_rows import Rows
 from finemed.publish.checks.foreign_stated import Stated
 from finemed.publish.checks.secrets import secret_rows
-from finemed.sources.files import UNKNOWN, InputFile
+from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
-from finemed.sources.raw import layout_of, raw_records
+from finemed.sources.raw import column_names, layout_of, raw_records, sample
 from finemed.sources.records import find_files
 from finemed.stages.decontaminate import BenchmarkIndex
 
@@ -57,6 +57,7 @@ _ROW_RULES = (
     "contamination cut_off"
 )
 _OF_ROWS = tuple(_ROW_RULES.split())
+_OF_PARTS = ("empty", "echo", "refusal", "cut_off", "repeats", "conflicts", "same_answer", "contamination")
 """Rules about rows: those that cannot be read are not seen by them."""
 
 
@@ -79,12 +80,15 @@ class _Checks:
     repeats: Repeats = field(default_factory=Repeats)
     broken: array[int] = field(default_factory=lambda: array("Q"))
     """Numbers of the rows that cannot be read."""
+    partless: array[int] = field(default_factory=lambda: array("Q"))
+    """Numbers of the rows whose texts can be read, but not which of them are questions and answers."""
     first_broken: str = ""
     rows: int = 0
 
     def look(self, batch: Rows) -> None:
         """One batch of sound rows through every rule about rows."""
         faults = self.faults
+        self.partless.extend(batch.partless)
         self.stated.look(batch, faults)
         check_answers(batch, faults)
         check_texts(batch, faults)
@@ -114,7 +118,7 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     for number, file in enumerate(files):
         _read(number, file, checks)
     if checks.rows == len(checks.broken):
-        raise InputError(f"{text}: none of its {checks.rows:,} records can be read; the first: {checks.first_broken}")
+        raise InputError(f"{text}: no record can be read; the first: {checks.first_broken}; {MEND}")
     names = [file.name for file in files]
     checks.stated.finish(text, files, faults)
     checks.endings.finish(faults)
@@ -132,30 +136,49 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     for rule in RULES:
         if rule in _RELEASE_ONLY or rule not in (*_OF_ROWS, "schema", "licence"):
             faults.skip(rule, _RELEASE_ONLY.get(rule, "it is a rule for releases"))
-    if checks.broken:
-        for rule in _OF_ROWS:
-            if rule in faults.applied:
-                faults.unchecked(rule, "records that cannot be read", checks.broken)
+    for rule in _OF_ROWS:
+        if rule in faults.applied:
+            faults.unchecked(rule, "records that cannot be read", checks.broken)
+            if rule in _OF_PARTS:
+                faults.unchecked(rule, "questions and answers that cannot be told", checks.partless)
     return Report(text, "dataset", checks.rows, faults)
 
 
 def _files(text: str) -> tuple[list[InputFile], list[str]]:
     """The files of a dataset with the layout of each, and the names of those that hold no records."""
+    beside: list[Quarantined] = []
     try:
         source = SourceConfig(name=_NAME, path=text)
-        found = find_files(source, Path())
+        found = find_files(source, Path(), passed_over=beside)
         data = [file for file in found if _holds_records(file)]
-        passed = [file.name for file in found if not _holds_records(file) and not _is_known(file.name)]
-        files = [_whole(file, layout_of(source, [file])) for file in data]
+        layouts = [layout_of(source, [file]) for file in data]
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
         raise InputError(message) from None
-    if all(file.layout == "documents" for file in files):
+    if all(layout == "documents" for layout in layouts):
+        if not any(column_names(file, list(sample(file))) for file in data):
+            _refuse_unreadable(text, data)
         raise InputError(
             f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
             "and `completion`, or `prompt`, `chosen` and `rejected`"
         )
-    return files, passed
+    others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
+    # a file of documents among others is read like the rest, so that each of its rows is said to have no question
+    files = [
+        _whole(file, "question_answer" if layout == "documents" else layout)
+        for file, layout in zip(data, layouts, strict=True)
+    ]
+    return files, [name for name in others if not _is_known(name)]
+
+
+def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
+    """Raises what is wrong with the first record, where there is a record at all."""
+    for file in files:
+        for record, line, _, fault in raw_records(file):
+            if fault is not None:
+                raise InputError(
+                    f"{text}: no record can be read; the first: {file.name}:{line or record}: {plain(fault)}; {MEND}"
+                )
 
 
 def _holds_records(file: InputFile) -> bool:
@@ -183,8 +206,8 @@ def _read(number: int, file: InputFile, checks: _Checks) -> None:
             checks.first_broken = checks.first_broken or f"{place}: {plain(fault)}"
             faults.add("schema", place, plain(fault), MEND, kind=fault.partition(":")[0].replace("_", " "))
             continue
-        batch.add(place, row, number, values)
-        structure(place, file.layout, batch.values[-1], faults)
+        unread = batch.add(place, row, number, values)
+        structure(place, file.layout, batch.values[-1], unread, faults)
         if len(batch.places) >= BATCH_ROWS or batch.characters >= BATCH_CHARACTERS:
             checks.look(batch)
             batch = Rows()

@@ -25,9 +25,17 @@ _OF_CHARACTERS = ("nul_byte", "not_utf8")
 _ANSWERS = ("completion", "output", "response", "answer")
 
 
-def structure(place: str, layout: str, values: Mapping[str, Any], faults: Faults) -> None:
-    """The first fault of a record's form, by the rule that it breaks."""
-    fault = _fault(layout, values)
+def structure(place: str, layout: str, values: Mapping[str, Any], unread: str | None, faults: Faults) -> None:
+    """The first fault of a record's form, by the rule that it breaks.
+
+    Args:
+        place: names the record.
+        layout: what its file's records are.
+        values: its columns.
+        unread: why its parts cannot be read, where they cannot.
+        faults: where the fault goes.
+    """
+    fault = _fault(layout, values) or unread
     if fault is None or fault.startswith(_OF_CHARACTERS):
         return
     code, remedy = fault.partition(":")[0], MEND
@@ -44,8 +52,6 @@ def plain(fault: str) -> str:
 
 def _fault(layout: str, values: Mapping[str, Any]) -> str | None:
     columns = {fold(name): value for name, value in values.items()}
-    if layout == "documents":
-        return "missing_column: the file has no columns of questions and answers"
     try:
         if layout in ("messages", "sharegpt"):
             name = next((name for name in _MESSAGES if columns.get(name) is not None), None)
@@ -76,18 +82,24 @@ def _words(side: list[Turn]) -> list[Any]:
 
 
 def _order(conversation: list[Turn], first: str, last: str = "assistant") -> str | None:
-    """What is wrong with the messages of a conversation; a system message may open it."""
+    """What is wrong with the messages of a conversation.
+
+    System messages may open it, and between question and answer an assistant may call tools and be answered by them.
+    """
     spoken = without_system(conversation)
     if not spoken:
         return "empty_conversation: it holds no message"
-    role = first
+    role, called = first, False
     for turn in spoken:
-        if turn.role != role:
+        goes_on = called and turn.role in ("tool", "assistant")
+        if turn.role != role and not goes_on:
             return f"bad_roles: `{turn.place}` comes from the {turn.role}, expected the {role}"
-        if not isinstance(turn.value, str):
-            return f"not_string: `{turn.place}` is no text"
-        if not turn.value.strip():
-            code = "empty_answer" if turn.role == "assistant" else "empty_message"
-            return f"{code}: `{turn.place}` holds nothing"
-        role = "assistant" if role == "user" else "user"
+        called = (goes_on and turn.role == "tool") or turn.call is not None or fold(turn.stated) == "function_call"
+        if not (turn.call and not turn.value):
+            if not isinstance(turn.value, str):
+                return f"not_string: `{turn.place}` is no text"
+            if not turn.value.strip():
+                code = "empty_answer" if turn.role == "assistant" else "empty_message"
+                return f"{code}: `{turn.place}` holds nothing"
+        role = "assistant" if turn.role == "user" else "user"
     return None if spoken[-1].role == last else f"bad_roles: it ends with the {spoken[-1].role}, expected the {last}"

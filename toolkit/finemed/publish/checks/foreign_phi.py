@@ -161,7 +161,7 @@ def _together(batch: Rows, rows: set[int], faults: Faults) -> None:
     texts = pl.Series(["\n".join(part.text for part in batch.parts[at]) for at in several], dtype=pl.String())
     for place, fact in sorted(phi_in(texts).items()):
         at = several[place]
-        names = ", ".join(dict.fromkeys(f"`{part.name.split('[')[0]}`" for part in batch.parts[at]))
+        names = ", ".join(dict.fromkeys(f"`{part.column}`" for part in batch.parts[at]))
         faults.add("phi", batch.places[at], f"{names} together hold {fact}", REMEDY, kind="in all parts together")
 
 

@@ -54,10 +54,12 @@ class Rows:
     """Rows with half of a surrogate pair, and their columns; such a half stands as ``?`` in the texts."""
     opaque: dict[str, list[int]] = field(default_factory=dict)
     """Columns of bytes, in which no text can be seen, and their rows."""
+    partless: list[int] = field(default_factory=list)
+    """Numbers of the rows whose parts cannot be read."""
     characters: int = 0
 
-    def add(self, place: str, number: int, file: int, values: Mapping[str, Any]) -> None:
-        """Takes one row in."""
+    def add(self, place: str, number: int, file: int, values: Mapping[str, Any]) -> str | None:
+        """Takes one row in; returns why its parts cannot be read, where they cannot."""
         at = len(self.places)
         self.places.append(place)
         self.numbers.append(number)
@@ -68,10 +70,13 @@ class Rows:
             values = _mended(values)
             found = list(texts_of(values))
         self.values.append(values)
+        unread = None
         try:
             self.parts.append(read_parts(values))
-        except UnusableError:  # the rules `schema` and `messages` say what is wrong with it
+        except UnusableError as error:
             self.parts.append([])
+            self.partless.append(number)
+            unread = str(error)
         for path, text in found:
             if isinstance(text, bytes):
                 self.opaque.setdefault(path, []).append(at)
@@ -81,6 +86,7 @@ class Rows:
                 column.rows.append(at)
                 column.texts.append(text)
                 self.characters += len(text)
+        return unread
 
     def answers(self) -> tuple[list[int], list[str], pl.Series]:
         """Row, column and text of every answer."""
