@@ -611,6 +611,24 @@ def test_messages_as_json_text_are_scanned(tmp_path: Path) -> None:
     assert found == {"phi": [("rows.jsonl:1", "in `messages.content`")]}
 
 
+@pytest.mark.parametrize(
+    "names", [("question", "final_answer"), ("Context", "Response"), ("inputs", "targets"), ("human", "assistant")]
+)
+def test_columns_that_only_their_names_tell(tmp_path: Path, names: tuple[str, str]) -> None:
+    rows = [dict(zip((*names, "license"), each.values(), strict=True)) for each in SOUND]
+    assert validate(write(tmp_path, *rows)).ok
+    lacking = [*rows, {**rows[0], names[1]: None}, {**rows[0], names[0]: None, names[1]: "Rest at home."}]
+    assert broken(validate(write(tmp_path, *lacking))) == {
+        "messages": [("rows.jsonl:8", "empty question")],
+        "empty": [("rows.jsonl:7", "no answer")],
+    }
+
+
+def test_items_of_an_exam_are_questions_with_answers(tmp_path: Path) -> None:
+    report = validate(write(tmp_path, {**ITEM, "license": "MIT"}))
+    assert (report.ok, report.rows) == (True, 1), report.faults
+
+
 def test_a_part_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     rows = [{**each, "context": None} for each in SOUND[:2]]
     path = tmp_path / "rows.parquet"

@@ -15,32 +15,30 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from finemed.config import DecontaminateConfig, SourceConfig
+from finemed.config import DecontaminateConfig
 from finemed.errors import InputError
 from finemed.publish.checks.content import Endings, check_answers, check_texts
 from finemed.publish.checks.content_repeats import Repeats
 from finemed.publish.checks.exposure import REMOVE
 from finemed.publish.checks.faults import RULES, Faults, Report
+from finemed.publish.checks.foreign_files import find_data
 from finemed.publish.checks.foreign_order import MEND, plain, structure
 from finemed.publish.checks.foreign_phi import PhiScan
 from finemed.publish.checks.foreign_rows import Rows
 from finemed.publish.checks.foreign_stated import Stated
 from finemed.publish.checks.secrets import secret_rows
-from finemed.sources.files import UNKNOWN, InputFile, Quarantined
-from finemed.sources.parquet import schema_names
-from finemed.sources.raw import column_names, layout_of, raw_records, sample
-from finemed.sources.records import find_files
+from finemed.sources.files import InputFile
+from finemed.sources.raw import raw_records
 from finemed.stages.decontaminate import BenchmarkIndex
 
 BATCH_ROWS = 2000
 BATCH_CHARACTERS = 8_000_000
-_NAME = "dataset"
 _RELEASE_ONLY = {
     "files": "there is no manifest of ours",
     "card": "there is no manifest of ours to hold a card against",
@@ -59,13 +57,6 @@ _ROW_RULES = (
 _OF_ROWS = tuple(_ROW_RULES.split())
 _OF_PARTS = ("empty", "echo", "refusal", "cut_off", "repeats", "conflicts", "same_answer", "contamination")
 """Rules about rows: those that cannot be read are not seen by them."""
-
-
-class _Whole(InputFile):
-    """A file of which all columns are read, not just those that a build needs."""
-
-    def wanted(self) -> set[str]:
-        return set(schema_names(self)) if self.format == "parquet" else super().wanted()
 
 
 @dataclass
@@ -111,7 +102,7 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
         InputError: nothing can be read, or its records are no questions with answers.
     """
     index = BenchmarkIndex.load(DecontaminateConfig(benchmarks=list(benchmarks)), Path()) if benchmarks else None
-    files, passed_over = _files(text)
+    files, passed_over = find_data(text)
     faults = Faults()
     checks = _Checks(faults, index)
     faults.apply("schema", "messages", "secrets", "phi", "empty", "echo", "refusal", "characters", "markup", "template")
@@ -144,57 +135,6 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     return Report(text, "dataset", checks.rows, faults)
 
 
-def _files(text: str) -> tuple[list[InputFile], list[str]]:
-    """The files of a dataset with the layout of each, and the names of those that hold no records."""
-    beside: list[Quarantined] = []
-    try:
-        source = SourceConfig(name=_NAME, path=text)
-        found = find_files(source, Path(), passed_over=beside)
-        data = [file for file in found if _holds_records(file)]
-        layouts = [layout_of(source, [file]) for file in data]
-    except InputError as error:  # it speaks of the setting that a build has for it
-        message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
-        raise InputError(message) from None
-    if all(layout == "documents" for layout in layouts):
-        if not any(column_names(file, list(sample(file))) for file in data):
-            _refuse_unreadable(text, data)
-        raise InputError(
-            f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
-            "and `completion`, or `prompt`, `chosen` and `rejected`"
-        )
-    others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
-    # a file of documents among others is read like the rest, so that each of its rows is said to have no question
-    files = [
-        _whole(file, "question_answer" if layout == "documents" else layout)
-        for file, layout in zip(data, layouts, strict=True)
-    ]
-    return files, [name for name in others if not _is_known(name)]
-
-
-def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
-    """Raises what is wrong with the first record, where there is a record at all."""
-    for file in files:
-        for record, line, _, fault in raw_records(file):
-            if fault is not None:
-                raise InputError(
-                    f"{text}: no record can be read; the first: {file.name}:{line or record}: {plain(fault)}; {MEND}"
-                )
-
-
-def _holds_records(file: InputFile) -> bool:
-    """Whether a file is data: cards and manifests lie beside it."""
-    return file.format not in ("text", UNKNOWN) and PurePosixPath(file.name).name != "manifest.json"
-
-
-def _is_known(name: str) -> bool:
-    return PurePosixPath(name).name.upper().startswith(("README", "LICENSE", "LICENCE", "CHANGELOG", "MANIFEST"))
-
-
-def _whole(file: InputFile, layout: str) -> InputFile:
-    values = {each.name: getattr(file, each.name) for each in fields(InputFile)}
-    return _Whole(**{**values, "layout": layout})
-
-
 def _read(number: int, file: InputFile, checks: _Checks) -> None:
     """One file through all rules."""
     faults, batch = checks.faults, Rows()
@@ -207,7 +147,7 @@ def _read(number: int, file: InputFile, checks: _Checks) -> None:
             faults.add("schema", place, plain(fault), MEND, kind=fault.partition(":")[0].replace("_", " "))
             continue
         unread = batch.add(place, row, number, values)
-        structure(place, file.layout, batch.values[-1], unread, faults)
+        structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults)
         if len(batch.places) >= BATCH_ROWS or batch.characters >= BATCH_CHARACTERS:
             checks.look(batch)
             batch = Rows()

@@ -10,11 +10,12 @@ An answer that is missing or holds nothing breaks the rule `empty`; characters a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finemed.publish.checks.faults import Faults
 from finemed.sources.conversations import read_exchange
+from finemed.sources.parts import Part
 from finemed.sources.turns import Turn, UnusableError, fold, turns, without_system
 
 MEND = "correct the record, or leave it out"
@@ -25,17 +26,20 @@ _OF_CHARACTERS = ("nul_byte", "not_utf8")
 _ANSWERS = ("completion", "output", "response", "answer")
 
 
-def structure(place: str, layout: str, values: Mapping[str, Any], unread: str | None, faults: Faults) -> None:
+def structure(
+    place: str, layout: str, values: Mapping[str, Any], parts: Sequence[Part], unread: str | None, faults: Faults
+) -> None:
     """The first fault of a record's form, by the rule that it breaks.
 
     Args:
         place: names the record.
         layout: what its file's records are.
         values: its columns.
+        parts: what is read of them.
         unread: why its parts cannot be read, where they cannot.
         faults: where the fault goes.
     """
-    fault = _fault(layout, values) or unread
+    fault = unread or (_lacking(parts) if layout == "parts" else _fault(layout, values))
     if fault is None or fault.startswith(_OF_CHARACTERS):
         return
     code, remedy = fault.partition(":")[0], MEND
@@ -48,6 +52,14 @@ def structure(place: str, layout: str, values: Mapping[str, Any], unread: str | 
 def plain(fault: str) -> str:
     """A fault without its code and without advice for a build."""
     return (fault.partition(": ")[2] or fault).partition("; leave it out, or null")[0]
+
+
+def _lacking(parts: Sequence[Part]) -> str | None:
+    """What a record lacks whose columns are questions and answers by their names."""
+    kinds = {part.kind for part in parts}
+    if "answer" not in kinds:
+        return "no_answer: the question has no answer" if kinds else "empty_record: it has no question and no answer"
+    return None if kinds & {"question", "context"} else "empty_question: the answer has no question"
 
 
 def _fault(layout: str, values: Mapping[str, Any]) -> str | None:
