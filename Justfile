@@ -43,6 +43,19 @@ kill-test *args:
 call-kill-test *args:
     {{python}} tests/kill_calls.py --kills 100 {{args}}
 
+# A thousand flipped bits and exchanged files in runs and releases: the release is the undisturbed one, or the fault is named.
+flip-test *args:
+    {{python}} tests/flips.py --cases 1000 {{args}}
+
+# The tests with the lowest versions that pyproject.toml allows, in an environment of their own; torch as in constraints.txt.
+floors folder=".venv-floors" python3="python3":
+    {{python3}} -m venv {{folder}}
+    {{folder}}/bin/pip install -q uv
+    {{folder}}/bin/pip install -q -c constraints.txt torch
+    grep '^torch==' constraints.txt > {{folder}}/torch.txt
+    {{folder}}/bin/uv pip install -q --python {{folder}}/bin/python --resolution lowest-direct -c {{folder}}/torch.txt -e '.[dev,train]'
+    {{folder}}/bin/python -m pytest
+
 # The whole chain on CPU: demo release, tiny SFT, tiny DPO, one TTT answer with the base restored.
 chain folder="finemed-chain":
     {{python}} -m finemed demo {{folder}}

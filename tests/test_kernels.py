@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections.abc import Callable
 
 import numpy as np
@@ -15,12 +16,16 @@ from hypothesis import strategies as st
 
 from finemed.text import neighbours, plain, scan, sketch
 from finemed.text.column import Texts, chain, column_of
+from finemed.text.fold import composing, fold
 from finemed.text.minhash import MinHasher
 from finemed.text.normalise import words
 from finemed.text.shingle import shingles, word_hashes
 
 HASHER = MinHasher(25, 5)
-ALPHABET = "aabB 1.,-\u00b5\u03a3\u03c3\u0130\u00df\u0301\u80ba\u708e\u304b\u0639\u0940\U0001f9ea\n"
+ALPHABET = (
+    "aabB 1.,-\u200b\uff11\uff0e\uff21\ufb01\u0651\u064e"
+    "\u00b5\u03a3\u03c3\u0130\u00df\u0301\u80ba\u708e\u304b\u0639\u0940\U0001f9ea\n"
+)
 TEXT = st.one_of(st.text(max_size=60), st.text(ALPHABET, max_size=60))
 FEW_WORDS = st.lists(
     st.sampled_from(["fever", "Fever", "no", "5", "2.5", "mg", "\u80ba\u708e", "\u03a3\u03a3"]), max_size=6
@@ -61,8 +66,10 @@ def test_compiled_word_hashes_are_those_of_the_words(text: str) -> None:
     expected = word_hashes(words(column.text(0)))
     if count >= 0:
         assert out[:count].tolist() == expected.tolist()
-    else:  # left to the definition, for one character of it
-        assert any(len(char.lower()) != 1 or char in "\u03a3" or ord(char) >= 0x30000 for char in text)
+    else:  # left to the definition, for one character of it or the order of two
+        folds = [fold(char) for char in text]
+        alone = any(len(char.lower()) != 1 or char in {"\u03a3", *composing()} for char in folds)
+        assert alone or any(ord(char) >= 0x30000 or unicodedata.combining(char) or char in "．" for char in text)
 
 
 def test_every_character_is_cut_as_the_definition_cuts_it() -> None:

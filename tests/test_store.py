@@ -8,11 +8,14 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +25,7 @@ from finemed.errors import InputError, StoreError
 from finemed.records import Message, Row, frame, frame_schema
 from finemed.sources import streams
 from finemed.sources.columns import check_columns
-from finemed.sources.files import InputFile, compression_of, format_of
+from finemed.sources.files import InputFile, Quarantined, compression_of, format_of
 from finemed.sources.raw import raw_records
 from finemed.sources.records import RAW_SCHEMA, find_files, read_records, record_batches
 from finemed.store.atomic import (
@@ -145,6 +148,7 @@ def test_replace_folder_goes_on_where_a_kill_left_it(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from finemed.store.atomic import locked
 with locked(Path(sys.argv[1])):
@@ -331,6 +335,7 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from finemed.sources.columns import check_columns
 from finemed.store.journal import Journal
@@ -738,6 +743,118 @@ def test_where_looks_into_lists_and_keeps_what_is_broken(tmp_path: Path) -> None
         ("demo/a.jsonl:1", True),
         ("demo/a.jsonl:2", False),
     ]
+
+
+@pytest.mark.parametrize("groups", [6000, 700, 2000])
+def test_rows_that_where_asks_for_are_read_from_all_of_a_row_group(tmp_path: Path, groups: int) -> None:
+    domains = ["medical"] * 2000 + ["sports"] * 2000 + ["medical"] * 2000
+    rows = pl.DataFrame({"text": [f"Text {n}." for n in range(6000)], "domain": domains})
+    rows.write_parquet(tmp_path / "a.parquet", row_group_size=groups)
+    found = read(tmp_path, "a.parquet", where={"domain": ["medical"]})
+    assert [record["text"] for record in found] == [f"Text {n}." for n in (*range(2000), *range(4000, 6000))]
+    assert [record["record_id"] for record in found[1999:2001]] == ["demo/a.parquet:2000", "demo/a.parquet:4001"]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_folders_give_columns_that_where_and_the_mapping_can_name(tmp_path: Path, ending: str) -> None:
+    for language, text in (("en", "Croup."), ("zh", "Gout.")):
+        folder = tmp_path / "d" / f"lang={language}" / "year=2020"
+        folder.mkdir(parents=True)
+        table = pl.DataFrame({"text": [text]})
+        if ending == "parquet":
+            table.write_parquet(folder / "p.parquet")
+        else:
+            table.write_ndjson(folder / "p.jsonl")
+    settings: dict[str, Any] = {"where": {"lang": ["zh"], "year": [2020]}, "columns": Columns(language="lang")}
+    check_columns(source("d", **settings), find_files(source("d", **settings), tmp_path))
+    found = read(tmp_path, "d", **settings)
+    assert [(record["text"], record["language"]) for record in found] == [("Gout.", "zh")]
+    assert len(read(tmp_path, "d")) == 2
+
+
+def test_papers_beside_data_are_no_passages(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    chat = {"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]}
+    (tmp_path / "data" / "train.jsonl").write_text(json.dumps(chat) + "\n")
+    (tmp_path / "README.md").write_text("# My chats")
+    (tmp_path / "LICENSE.txt").write_text("Creative Commons")
+    (tmp_path / "report.json").write_text('{"kept": 1}')
+    passed_over: list[Quarantined] = []
+    files = find_files(source("."), tmp_path, passed_over=passed_over)
+    assert [(file.name, file.layout) for file in files] == [("data/train.jsonl", "messages")]
+    assert [found.place for found in passed_over] == ["LICENSE.txt", "README.md", "report.json"]
+    assert [record["given_instruction"] for record in read(tmp_path, ".")] == ["Why?"]
+    (tmp_path / "data" / "train.jsonl").unlink()
+    (tmp_path / "report.json").unlink()
+    assert [file.name for file in find_files(source("."), tmp_path)] == ["LICENSE.txt", "README.md"]
+
+
+class Broken(io.RawIOBase):
+    """A file whose code is wrong."""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        raise AttributeError("a fault of the code")
+
+    def readinto(self, buffer: Any) -> int:
+        raise AttributeError("a fault of the code")
+
+
+class BrokenPlace:
+    """Where such a file is."""
+
+    def open(self) -> BinaryIO:
+        return io.BufferedReader(Broken())
+
+    def facts(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "json", "csv", "text"])
+def test_a_fault_of_the_code_is_not_filed_as_a_broken_file(kind: str) -> None:
+    file = InputFile(source("x"), BrokenPlace(), f"x.{kind}", kind)
+    with pytest.raises(AttributeError, match="a fault of the code"):
+        list(read_records(file))
+
+
+def test_a_parquet_file_is_read_in_the_thread_that_asks(tmp_path: Path) -> None:
+    columns = {name: [f"{name} {n} " + "croup " * 40 for n in range(4000)] for name in ("text", "b", "c", "d")}
+    pl.DataFrame(columns).write_parquet(tmp_path / "a.parquet", row_group_size=1000, compression="uncompressed")
+    threads: set[int] = set()
+
+    class Watched(io.FileIO):
+        def readinto(self, buffer: Any) -> int:
+            threads.add(threading.get_ident())
+            return super().readinto(buffer) or 0
+
+    class WatchedPlace(BrokenPlace):
+        def open(self) -> BinaryIO:
+            return io.BufferedReader(Watched(str(tmp_path / "a.parquet")))
+
+    mapped = source("a.parquet", columns=Columns(title="b", url="c", attribution="d"), where={"c": [columns["c"][5]]})
+    for asked in (mapped, source("a.parquet", columns=Columns(title="b"))):
+        assert list(read_records(InputFile(asked, WatchedPlace(), "a.parquet", "parquet")))
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("name", ["q.csv", "q.jsonl", "q.parquet"])
+def test_a_question_that_stands_twice_is_never_dropped_silently(tmp_path: Path, name: str) -> None:
+    if name.endswith("parquet"):
+        table = pa.table(
+            [pa.array(["Why?"]), pa.array(["When?"]), pa.array(["So."])], ["question", "question", "answer"]
+        )
+        pq.write_table(table, tmp_path / name)
+    elif name.endswith("csv"):
+        (tmp_path / name).write_text("question,question,answer\nWhy?,When?,So.\n")
+    else:
+        (tmp_path / name).write_text('{"question": "Why?", "question": "When?", "answer": "So."}\n')
+    (record,) = read(tmp_path, name, layout="question_answer")
+    assert record["fault"].startswith("duplicate_column: `question` stands twice")
 
 
 def test_a_column_of_where_that_no_file_has_is_refused(tmp_path: Path) -> None:

@@ -104,5 +104,11 @@ class InternalError(FineMedError):
     exit_code = 5
 
 
+def is_of_programming(error: BaseException) -> bool:
+    """Whether an error says that code is wrong, ours or a library's: it is never a fault of a file or a connection."""
+    kinds = (TypeError, AttributeError, NameError, LookupError, AssertionError, NotImplementedError, RecursionError)
+    return isinstance(error, kinds) and type(error).__module__ == "builtins"
+
+
 class ReconcileError(InternalError):
     """The rows that left a stage do not account for the rows that entered it."""

@@ -50,6 +50,7 @@ def build(
     from finemed.config import load_config
     from finemed.pipeline.plan import Plan
     from finemed.publish.build import build_release, preview_release
+    from finemed.publish.inspect.status import printable
 
     config = load_config(config_path, overrides)
     plan = Plan(config, config_path.parent)
@@ -62,6 +63,8 @@ def build(
             for name, action, note in actions:
                 click.echo(f"{name:<22} {action:<8} {note}".rstrip())
         return
+    for name, fact, _ in plan.passed_over if plan.files else ():
+        click.echo(f"left out: {printable(name)}: {fact.partition(': ')[2]}", err=True)
     budget = plan.budget(max_tokens=max_tokens, max_cost=max_cost)
     with shown_progress() as progress:
         outcome = build_release(plan, folder, until=until, restart_from=restart_from, progress=progress, budget=budget)

@@ -92,8 +92,11 @@ class VllmChat:
     def _answers(self, batch: list[Request]) -> Iterator[Completion]:
         """The replies of a batch; where vLLM refuses one of its requests, the batch is halved until that is alone."""
         refusal = ""
+        engine = self._engine or self._start()
+        messages = [request.messages() for request in batch]
+        sampling = [self._sampling(request) for request in batch]
         try:
-            outputs = self._chat(batch)
+            outputs = self._chat(engine, messages, sampling)
         except Exception as error:
             fact = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
             if not _is_about_a_request(error):
@@ -112,15 +115,14 @@ class VllmChat:
             yield from self._answers(batch[:middle])
             yield from self._answers(batch[middle:])
 
-    def _chat(self, batch: list[Request]) -> list[Any]:
-        engine = self._engine or self._start()
+    def _chat(self, engine: Any, messages: list[Any], sampling: list[Any]) -> list[Any]:
         from vllm.lora.request import LoRARequest
 
         adapter = LoRARequest("adapter", 1, self._lora) if self._lora else None
         return list(
             engine.chat(
-                [request.messages() for request in batch],
-                [self._sampling(request) for request in batch],
+                messages,
+                sampling,
                 lora_request=adapter,
                 chat_template_kwargs=self._settings.chat_template_kwargs or None,
                 use_tqdm=False,
@@ -150,10 +152,11 @@ class VllmChat:
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         self.say(f"{self.name}: loading")
+        arguments = self._arguments()
         try:
             from vllm import LLM
 
-            self._engine = LLM(**self._arguments())
+            self._engine = LLM(**arguments)
         except Exception as error:
             fact = f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
             raise BackendError(

@@ -195,7 +195,7 @@ def _sample(run: Path, name: str, before: pl.DataFrame) -> pl.DataFrame:
     """The first rows of a finished stage."""
     folder = ShardFolder(stage_folder(run, name), pl.Schema())
     for index in folder.indices():
-        found = pl.read_parquet(folder.kept_path(index))
+        found = pl.read_parquet(folder.kept_path(index), glob=False)
         if found.height:
             return found.head(SAMPLE_ROWS)
     return before

@@ -28,7 +28,7 @@ from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, ScannedPassage
 from finemed.sources.columns import check_columns
-from finemed.sources.files import InputFile
+from finemed.sources.files import InputFile, Quarantined
 from finemed.sources.records import find_files
 from finemed.stages.base import Stage
 from finemed.stages.calls import Egress
@@ -80,6 +80,8 @@ class Plan:
     base: Path
     backfill: dict[str, int] = field(default_factory=dict)
     """Further passages to draw by node id, from ``finemed coverage --backfill``."""
+    passed_over: list[Quarantined] = field(default_factory=list)
+    """Files beside the data that are none, once `files` was looked for."""
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -94,7 +96,7 @@ class Plan:
     def files(self) -> list[InputFile]:
         found = []
         for source in self.config.sources:
-            files = find_files(source, self.base)
+            files = find_files(source, self.base, passed_over=self.passed_over)
             check_columns(source, files)
             found.extend(files)
         return found

@@ -31,12 +31,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from finemed.config import SourceConfig
-from finemed.errors import FineMedError, InputError
+from finemed.errors import InputError
+from finemed.sources.columnar import batches, opened, row_values
 from finemed.sources.files import InputFile, Raw
 from finemed.sources.hub import parse
 from finemed.sources.raw import READERS
 from finemed.sources.records import find_files
 from finemed.sources.remote import is_url
+from finemed.sources.streams import BreakError
 
 KNOWN: dict[str, tuple[str, ...]] = {
     "medqa": ("hf://GBaker/MedQA-USMLE-4-options/phrases_no_exclude_test.jsonl",),
@@ -57,7 +59,6 @@ _ENDINGS = tuple(f"ending{number}" for number in range(10))
 _STEMS = ("question", "input", "sent1")
 _OPTIONS = ("options", "choices")
 _COLUMNS = frozenset((*_IDS, *_STEMS, "sent2", *_OPTIONS, *_LETTERS, *_LETTERED, *_ENDINGS, "benchmark", "data"))
-_BATCH = 1000
 
 
 class BenchmarkItem(NamedTuple):
@@ -151,10 +152,9 @@ def _items(file: InputFile, name: str, prefix: str) -> Iterator[BenchmarkItem]:
         for own_id, row in _unfolded(values):
             try:
                 question, options = _question(row)
-            except (KeyError, TypeError, ValueError) as error:
-                told = error.args[0] if error.args else error
+            except _NoItemError as error:
                 raise InputError(
-                    f"{place}: not a benchmark item with `question` and `options` ({told}); repair the line"
+                    f"{place}: not a benchmark item with `question` and `options` ({error}); repair the line"
                 ) from None
             told_id = next((str(row[key]) for key in _IDS if row.get(key) not in (None, "")), None)
             benchmark = row.get("benchmark")
@@ -176,21 +176,22 @@ def _records(file: InputFile) -> Raw:
 
 
 def _parquet(file: InputFile) -> Raw:
-    import pyarrow.parquet as pq
-
-    number = 0
     try:
-        with file.place.open() as stream, pq.ParquetFile(stream) as parquet:
+        with opened(file) as parquet:
             columns = [name for name in parquet.schema_arrow.names if name.lower() in _COLUMNS]
-            for batch in parquet.iter_batches(batch_size=_BATCH, columns=columns):
-                for values in batch.to_pylist():
-                    number += 1
-                    yield number, None, values, None
-    except FineMedError:
-        raise
-    except Exception as error:  # a damaged footer can make pyarrow raise nearly anything
-        told = " ".join(str(error).split())[:200]
+            for batch in batches(parquet, file, columns):
+                if batch.fault is not None:
+                    yield batch.first + 1, None, {}, batch.fault
+                    return
+                for number, (values, fault) in enumerate(row_values(batch.rows), batch.first + 1):
+                    yield number, None, values, fault
+    except BreakError as broken:
+        told = str(broken).partition(": ")[2]
         raise InputError(f"{file.name}: cannot be read as Parquet ({told}); fetch or convert it again") from None
+
+
+class _NoItemError(Exception):
+    """A row that is no item of a test; its message says why."""
 
 
 def _unfolded(values: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
@@ -218,20 +219,18 @@ def _question(row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
     """Stem and options of an item.
 
     Raises:
-        KeyError: it has no question.
-        TypeError: question or options are of another kind.
-        ValueError: the question is empty.
+        _NoItemError: it has no question, an empty one, or question or options are of another kind.
     """
     name = next((name for name in _STEMS if name in row), None)
     if name is None:
-        raise KeyError("no `question`")
+        raise _NoItemError("no `question`")
     stem = row[name]
     if not isinstance(stem, str):
-        raise TypeError(f"`{name}` is {type(stem).__name__}, not a text")
+        raise _NoItemError(f"`{name}` is {type(stem).__name__}, not a text")
     if name == "sent1" and isinstance(row.get("sent2"), str):
         stem = f"{stem} {row['sent2']}".strip()
     if not stem.strip():
-        raise ValueError(f"`{name}` is empty")
+        raise _NoItemError(f"`{name}` is empty")
     for listed in _OPTIONS:
         if row.get(listed) is not None:
             return stem, _texts(row[listed], listed)
@@ -247,7 +246,7 @@ def _texts(options: Any, name: str) -> tuple[str, ...]:
     if isinstance(options, Mapping):
         options = list(options.values())
     if not isinstance(options, list | tuple):
-        raise TypeError(f"`{name}` is {type(options).__name__}, not several texts")
+        raise _NoItemError(f"`{name}` is {type(options).__name__}, not several texts")
     return tuple(_plain(options))
 
 
@@ -255,6 +254,6 @@ def _plain(options: Iterable[Any]) -> Iterator[str]:
     for option in options:
         value = option.get("value", option.get("text")) if isinstance(option, Mapping) else option
         if isinstance(value, list | dict):
-            raise TypeError("an option is no text")
+            raise _NoItemError("an option is no text")
         if value is not None:
             yield str(value)

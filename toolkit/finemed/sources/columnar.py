@@ -103,6 +103,27 @@ def group_batches(
         done += batch.num_rows
 
 
+def picked(batch: Any, mask: Any) -> Iterator[Any]:
+    """The rows of a batch that a mask of booleans keeps; as several batches where Arrow cannot pick from a type."""
+    import numpy as np
+    import pyarrow as pa
+
+    if any(_is_view(column.type) for column in batch.schema):
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask, dtype=np.int8), [0]))))
+        for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            yield batch.slice(start, end - start)
+    else:
+        yield batch.filter(pa.array(mask, pa.bool_()))
+
+
+def _is_view(of: Any) -> bool:
+    import pyarrow.types as types
+
+    if types.is_nested(of):
+        return "view" in str(of) or any(_is_view(of.field(number).type) for number in range(of.num_fields))
+    return bool(types.is_string_view(of) or types.is_binary_view(of))
+
+
 def row_values(batch: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
     """The batch's rows; where one holds text that is no text, that one alone is broken."""
     try:

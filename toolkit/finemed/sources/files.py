@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from finemed.config import SourceConfig
+from finemed.sources.conversations import columns_of
 from finemed.store.atomic import file_hash
 
 FIELDS = ("text", "title", "id", "url", "language", "license", "attribution")
@@ -100,6 +101,8 @@ class InputFile:
     format: str
     layout: str = "documents"
     """What its records are; `auto` only while that is being found out."""
+    whole: bool = False
+    """All columns are read, not just those that documents or exchanges are made of."""
 
     def facts(self) -> dict[str, Any]:
         """What the manifest says of it."""
@@ -153,5 +156,9 @@ def missing_column(column: str, names: list[str]) -> str:
 
 def duplicate_column(file: InputFile, names: list[str]) -> str | None:
     """The fault of all records of a file that has a column twice, where that column is read."""
-    twice = sorted(name for name in file.wanted() if names.count(name) > 1)
+    doubled = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    read = doubled if file.whole else doubled & file.wanted()
+    if file.layout not in ("documents", "auto"):
+        read |= set(columns_of(doubled))
+    twice = sorted(read)
     return f"duplicate_column: `{writable(twice[0])}` stands twice among the columns" if twice else None

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
-from finemed.errors import InputError
+from finemed.errors import InputError, is_of_programming
 from finemed.sources.files import SIDECARS, Place, format_of
 from finemed.sources.web import WebFile, shown
 
@@ -206,7 +206,9 @@ def _asked(at: HubPath, ask: Callable[[], T]) -> T:
         told = "HF_HUB_OFFLINE is set; unset it, or download the dataset and give its folder"
     except errors.HfHubHTTPError as error:
         told = f"the Hub answers status {error.response.status_code}; check HF_TOKEN, or try again later"
-    except Exception as error:  # the network's
+    except Exception as error:  # the network's, of whatever package
+        if is_of_programming(error):
+            raise
         cause = " ".join(shown(str(error)).split())[:160]
         told = f"the Hub cannot be reached ({type(error).__name__}: {cause}); check the connection and HF_ENDPOINT"
     raise InputError(f"{place}: {told}")

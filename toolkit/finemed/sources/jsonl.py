@@ -169,11 +169,14 @@ class _Text:
 
 
 def _first_line_is_whole(text: _Text) -> bool:
-    """Whether the file is JSON Lines: its first line that is not blank looks like an object, or it has none."""
+    """Whether the file is JSON Lines: its first line that is not blank is an object and more follow, or it has none."""
     while "\n" not in text.buffer[text.at :] and len(text.buffer) <= MAX_RECORD and text.more():
         pass
-    first = text.buffer[text.at :].split("\n", 1)[0].strip()
-    return not first or (first.startswith("{") and first.endswith("}"))
+    first, _, rest = text.buffer[text.at :].partition("\n")
+    while not rest.strip() and len(text.buffer) <= MAX_RECORD and text.more():
+        rest = text.buffer[text.at :].partition("\n")[2]
+    first = first.strip()
+    return not first or (first.startswith("{") and first.endswith("}") and bool(rest.strip()))
 
 
 def _single(text: _Text) -> Written:

@@ -9,11 +9,12 @@ Of a row group without a row that `where` asks for, only the columns that it nam
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-from finemed.sources.columnar import BATCH_ROWS, Batch, group_batches, opened, row_values
+from finemed.sources.columnar import BATCH_ROWS, Batch, group_batches, opened, picked, row_values
 from finemed.sources.conversations import columns_of
 from finemed.sources.files import EMPTY, InputFile, Raw, duplicate_column, missing_column
 from finemed.sources.streams import BreakError
@@ -46,7 +47,7 @@ def _groups(file: InputFile, where: Where, parquet: Any, at_once: int) -> Raw:
     fault, text = duplicate_column(file, names), file.source.columns.text
     if fault is None and file.layout == "documents" and text not in (*names, *file.partitions):
         fault = missing_column(text, names)
-    columns = [] if fault else sorted(wanted & set(names))
+    columns = [] if fault else list(names) if file.whole else sorted(wanted & set(names))
     before = 0
     for group in range(parquet.num_row_groups):
         for number, values, broken in _rows(file, where, parquet, group, before, columns, at_once):
@@ -58,8 +59,6 @@ def _rows(
     file: InputFile, where: Where, parquet: Any, group: int, before: int, columns: list[str], at_once: int
 ) -> Iterator[tuple[int, dict[str, Any], str | None]]:
     """Number in the file, columns and fault of each row of a row group that `where` asks for."""
-    import pyarrow as pa
-
     kept, broken = _kept(file, where, parquet, group, before)
     if broken is not None:
         yield broken.first + 1, {}, broken.fault
@@ -72,12 +71,12 @@ def _rows(
                     yield batch.first + 1, {}, batch.fault
                 return
             at = batch.first - before
-            picked = range(batch.height) if kept is None else [n for n in range(batch.height) if kept[at + n]]
-            rows = batch.rows
-            if len(picked) < batch.height:
-                rows = rows.take(pa.array(picked, pa.int64()))  # an empty list alone would have no integer type
-            for row, (values, fault) in zip(picked, row_values(rows), strict=True):
-                yield batch.first + row + 1, values, fault
+            mask = None if kept is None else kept[at : at + batch.height]
+            numbers = [number for number in range(batch.height) if mask is None or mask[number]]
+            pieces = (batch.rows,) if mask is None else picked(batch.rows, mask)
+            rows = itertools.chain.from_iterable(map(row_values, pieces))
+            for number, (values, fault) in zip(numbers, rows, strict=True):
+                yield batch.first + number + 1, values, fault
 
 
 def _kept(

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from finemed.sources.turns import Turn, UnusableError, fold, kind, marked, turns
+from finemed.sources.turns import Turn, UnusableError, fold, kind, marked, role_of, turns
 
 Kind = Literal["system", "question", "context", "answer"]
 _NAMES: dict[Kind, str] = {
@@ -155,6 +155,8 @@ def _read(name: str, of: Kind, value: Any) -> list[Part]:
             return list(_earlier(name, value))
         if _are_messages(value):
             return list(_said(name, value))
+        if spoken := list(_by_speaker(name, value)):
+            return spoken
     text = _checked("\n".join(_texts(value, name)), name)
     return [Part(name, of, text)] if text else []
 
@@ -194,6 +196,19 @@ def _said(name: str, value: list[Any]) -> Iterator[Part]:
             raise UnusableError(f"not_string: `{turn.place}` is {kind(turn.value)}")
         if text := _checked(turn.value, turn.place):
             yield Part(turn.place, _SPEAKERS[turn.role], text)
+
+
+def _by_speaker(name: str, value: list[Any]) -> Iterator[Part]:
+    """Exchanges as objects whose keys are the speakers, as in ``{"human": "Why?", "assistant": "Rest."}``."""
+    objects = [item for item in value if isinstance(item, dict)]
+    speakers = {key: role_of(key) for item in objects for key in item}
+    if len(objects) < len(value) or "user" not in speakers.values():
+        return
+    for at, item in enumerate(objects):
+        for key, held in item.items():
+            role = speakers[key]
+            if role is not None and (text := _checked("\n".join(_texts(held, name)), name)):
+                yield Part(f"{name}[{at}].{key}", _SPEAKERS[role], text)
 
 
 def _earlier(name: str, value: list[Any]) -> Iterator[Part]:

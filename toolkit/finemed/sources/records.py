@@ -38,6 +38,7 @@ from finemed.sources.mapping import map_record
 from finemed.sources.raw import LOOKED_AT, layout_of, raw_records, sample
 from finemed.sources.remote import find_remote, is_url
 
+SPECIAL = "not_data: no regular file, but a pipe, a socket or a device"
 BATCH_CHARACTERS = 16_000_000
 RAW_SCHEMA = pl.Schema(
     {
@@ -72,6 +73,16 @@ def find_files(source: SourceConfig, base: Path, *, passed_over: list[Quarantine
     named = source.format != "auto"
     remote = is_url(source.path)
     found = find_remote(source.name, source.path, any_ending=named) if remote else _find_local(source, base)
+    special = [] if remote else [name for name, place in found if _is_special(place)]
+    if special and len(special) == len(found):
+        raise InputError(
+            f"source `{source.name}`: {source.path} is no regular file but a pipe, a socket or a device; write its "
+            "content to a file and name that"
+        )
+    if special:
+        found = [(name, place) for name, place in found if name not in special]
+        if passed_over is not None:
+            passed_over += [Quarantined(writable(name), SPECIAL, 0) for name in special]
     files = [
         InputFile(source, place, writable(name), source.format if named else format_of(name) or UNKNOWN)
         for name, place in found
@@ -92,7 +103,7 @@ def find_files(source: SourceConfig, base: Path, *, passed_over: list[Quarantine
 def _find_local(source: SourceConfig, base: Path) -> list[tuple[str, Place]]:
     """Names, from the source's folder on, and places of what `path` matches."""
     pattern = Path(base, source.path)
-    if pattern.is_file():
+    if (pattern.exists() or pattern.is_symlink()) and not pattern.is_dir():
         found, root = [pattern], pattern.parent
     elif pattern.is_dir():
         found, root = sorted(_below(pattern, source.format)), pattern
@@ -100,22 +111,17 @@ def _find_local(source: SourceConfig, base: Path) -> list[tuple[str, Place]]:
         fixed = Path(*itertools.takewhile(lambda part: not glob.has_magic(part), Path(source.path).parts))
         root = Path(base, fixed)
         rest = Path(source.path).relative_to(fixed)
-        matches = sorted(glob.glob(str(Path(glob.escape(str(root)), rest)), recursive=True))
-        found = [path for path in map(Path, matches) if _is_file(path)]
+        matches = map(Path, sorted(glob.glob(str(Path(glob.escape(str(root)), rest)), recursive=True)))
+        found = [path for path in matches if not path.is_dir()]
     if not found:
-        special = pattern.exists() and not pattern.is_dir()
-        if special:
-            raise InputError(
-                f"source `{source.name}`: {source.path} is no regular file but a pipe, a socket or a device; write its "
-                "content to a file and name that"
-            )
         raise InputError(f"source `{source.name}`: {source.path} matches no file under {base}; check `sources.path`")
     return [(path.relative_to(root).as_posix(), LocalFile(path)) for path in found]
 
 
-def _is_file(path: Path) -> bool:
-    """A file, or a link to one that is not there, which will be a fault."""
-    return path.is_file() or (path.is_symlink() and not path.exists())
+def _is_special(place: Place) -> bool:
+    """Whether reading could wait for ever; a link to what is not there will be a fault instead."""
+    path = place.path if isinstance(place, LocalFile) else None
+    return path is not None and path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _below(folder: Path, kind: str) -> Iterator[Path]:
@@ -130,7 +136,7 @@ def _below(folder: Path, kind: str) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             known = name not in SIDECARS and (format_of(name) or PurePosixPath(name.lower()).suffix in told)
-            if known and not name.startswith(".") and _is_file(here / name):
+            if known and not name.startswith("."):
                 yield here / name
     yield from (Path(error.filename) for error in closed)
 

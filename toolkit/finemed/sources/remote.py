@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
-from finemed.errors import InputError
+from finemed.errors import InputError, is_of_programming
 from finemed.sources.files import SIDECARS, Place, format_of
 from finemed.sources.hub import find_on_hub
 from finemed.sources.web import WebFile, shown
@@ -87,7 +87,7 @@ class FsspecFile:
         if version is None:
             try:
                 version = f"modified {self.system.modified(self.path).isoformat()}"
-            except Exception:  # most file systems know no time
+            except (NotImplementedError, AttributeError, KeyError, OSError):  # most file systems know no time
                 version = None
         return {"bytes": info.get("size"), "sha256": None, "version": version}
 
@@ -126,6 +126,8 @@ def _asked(url: str, ask: Callable[[], T]) -> T:
     try:
         return ask()
     except Exception as error:  # each file system has exceptions of its own
+        if is_of_programming(error):
+            raise
         told = " ".join(shown(str(error)).split())[:200] or type(error).__name__
         raise InputError(
             f"{shown(url)}: cannot be read ({told}); check address, credentials and connection, then run the same "

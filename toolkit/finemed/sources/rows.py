@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from finemed.errors import InputError
-from finemed.sources.columnar import batches, opened, row_values
-from finemed.sources.files import EMPTY, InputFile, Quarantined, writable
+from finemed.sources.columnar import batches, opened, picked, row_values
+from finemed.sources.files import EMPTY, InputFile, Quarantined, duplicate_column
 from finemed.sources.streams import BreakError
 from finemed.sources.written import written
 
@@ -92,14 +92,14 @@ class Columns:
 
         Raises:
             BreakError: it cannot be opened.
-            InputError: two columns have the same name.
         """
         with opened(file) as parquet:
             found = cls(file, parquet.schema_arrow, parquet.metadata)
             names = found.schema.names
-            twice = next((name for name in names if names.count(name) > 1), None)
+            twice = duplicate_column(file, names)
             if twice is not None:
-                raise InputError(f"{file.name}: `{writable(twice)}` stands twice among the columns; rename one of them")
+                found.quarantined.append(Quarantined(f"{file.name}:1", twice, parquet.metadata.num_rows))
+                return found
             if parquet.metadata.num_rows == 0:
                 found.quarantined.append(Quarantined(f"{file.name}:1", EMPTY, 0))
             for batch in batches(parquet, file, wanted(found.schema)):
@@ -142,10 +142,10 @@ class Columns:
                                 f"{self.file.name}:{batch.first + 1}: {batch.fault}; convert or fetch the file again"
                             )
                         continue
-                    rows = batch.rows.filter(pa.array(wanted[batch.first : batch.first + batch.height]))
-                    for name, value in added.items():
-                        rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
-                    yield rows
+                    for rows in picked(batch.rows, wanted[batch.first : batch.first + batch.height]):
+                        for name, value in added.items():
+                            rows = rows.append_column(name, pa.array([value] * rows.num_rows, pa.string()))
+                        yield rows
         except BreakError as broken:
             raise InputError(f"{self.file.name}: {broken}") from None
 

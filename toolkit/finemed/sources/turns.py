@@ -88,6 +88,11 @@ def fold(name: Any) -> str:
     return name.strip().lower() if isinstance(name, str) else ""
 
 
+def role_of(name: Any) -> str | None:
+    """The role that a name of a speaker stands for: `user`, `assistant`, `system`, `tool`, or none."""
+    return _ROLES.get(fold(name))
+
+
 def kind(value: Any) -> str:
     """What a value is, for a fault."""
     return "null" if value is None else type(value).__name__
@@ -128,7 +133,7 @@ def _turn(item: Any, place: str) -> Turn:
     if not isinstance(item, dict):
         raise UnusableError(f"not_messages: `{place}` is {kind(item)}, expected a message")
     stated = _either(item, "role", "from")
-    role = _ROLES.get(fold(stated))
+    role = role_of(stated)
     if role is None:
         fact = f"the role {stated[:40]!a}" if isinstance(stated, str) else "no role"
         raise UnusableError(f"bad_roles: `{place}` has {fact}")

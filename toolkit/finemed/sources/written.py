@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from finemed.sources.files import EMPTY, InputFile
+from finemed.sources.files import EMPTY, InputFile, writable
 from finemed.sources.jsonl import Written, written_json, written_jsonl
 from finemed.sources.raw import READERS
 
@@ -26,6 +26,12 @@ def written(file: InputFile) -> Written:
     """The records of a file that is no Parquet file; one that holds none is a fault itself."""
     record = None
     for record in _WRITTEN.get(file.format, _dumped)(file):
+        number, line, values, fault, _ = record
+        single = file.format == "json" and line is None and bool(values)
+        if single and all(isinstance(held, dict) for held in values.values()):
+            name = writable(next(iter(values)))[:80]
+            fault = f"not_records: the file holds objects by name (`{name}` ...), no list; write it as JSON Lines"
+            record = number, line, {}, fault, b""
         yield record
     if record is None:
         yield 1, None, {}, EMPTY, b""

@@ -13,7 +13,7 @@ Hub (`hf://owner/name`). A record that cannot be used is quarantined by place an
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from finemed.errors import ConfigError, InputError
 from finemed.sources.files import InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
-from finemed.sources.parts import COLUMN_KINDS, column_of, part_kind, read_parts
+from finemed.sources.parts import column_of, part_kind, read_parts
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
@@ -36,6 +36,7 @@ ID_COLUMNS = ("id", "row_id", "instruction_id", "passage_id", "doc_id", "documen
 """Where an id is looked for; a column counts if it is unique and whole."""
 PARTS = pl.Schema({"row": pl.UInt32(), "part": pl.String(), "kind": pl.String(), "text": pl.String()})
 _NAMED = 3
+_SHOWN = ("text", "instruction", "question", "prompt", "messages", "response", "output", "answer")
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,12 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
         ConfigError: there is no such column.
     """
     passed_over: list[Quarantined] = []
-    files = find_files(SourceConfig(name="table", path=target, layout="documents"), Path(), passed_over=passed_over)
+    source = SourceConfig(name="table", path=target, layout="documents")
+    try:
+        files = [replace(file, whole=True) for file in find_files(source, Path(), passed_over=passed_over)]
+    except InputError as error:  # it speaks of the setting that a build has for it
+        message = str(error).removeprefix("source `table`: ").replace("`sources.path`", "the path")
+        raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
     seen = _Seen(tuple(on), (row_id,) if row_id else ID_COLUMNS)
     held: list[Rows] = []
     broken: list[Quarantined] = []
@@ -155,17 +161,17 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
     for name in on:
         if name not in columns:
             raise ConfigError(_no_column("--on", name, columns))
-    if not seen.compared and not on:
-        known = ", ".join(list(COLUMN_KINDS)[:12])
+    known = [name for name in columns if part_kind(name) is not None]
+    if not known and not on:
         raise ConfigError(
-            f"{target}: no column is known to hold what is compared ({known}, ...); name some of "
+            f"{target}: no column is known to hold what is compared ({', '.join(_SHOWN)}, ...); name some of "
             f"{', '.join(columns)} with --on"
         )
     ids, id_column = seen.ids(target, row_id, columns)
     if ids is None:
         ids = pl.Series("id", [f"{rows.file.name}:{number}" for rows in held for number in rows.numbers], pl.String())
-    compared = [name for name in columns if name in seen.compared]
-    left_out = [name for name in columns if name in seen.left_out and name != id_column and name not in seen.compared]
+    compared = [name for name in columns if name in seen.compared] or list(on) or known
+    left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared)]
     return Table(
         target, ids, seen.parts(), compared, left_out, quarantined, passed_over, id_column, columns, held, bool(on)
     )

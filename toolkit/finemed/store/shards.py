@@ -45,7 +45,7 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
         StoreError: damaged, or with other columns than expected.
     """
     try:
-        rows = pl.read_parquet(path, memory_map=False)
+        rows = pl.read_parquet(path, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
     if schema is not None and rows.schema != schema:
@@ -55,7 +55,7 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
 
 def _whole(path: Path) -> bool:
     try:
-        pl.read_parquet_schema(path)
+        pl.scan_parquet(path, glob=False).collect_schema()
     except (pl.exceptions.PolarsError, OSError):
         return False
     return True
@@ -68,7 +68,7 @@ def read_columns(path: Path, columns: list[str]) -> pl.DataFrame:
         StoreError: damaged.
     """
     try:
-        return pl.read_parquet(path, columns=columns, memory_map=False)
+        return pl.read_parquet(path, columns=columns, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
 

@@ -12,7 +12,7 @@ from finemed.text.shingle import Hashes
 
 Signature: TypeAlias = npt.NDArray[np.uint32]
 BandKeys: TypeAlias = npt.NDArray[np.uint32]
-KEYS_VERSION = 1
+KEYS_VERSION = 2
 """Raised when the same text gets other band keys; an index of stored keys is then made anew."""
 
 

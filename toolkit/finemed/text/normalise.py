@@ -1,4 +1,4 @@
-"""The forms of a text that other kernels compare: tidy, normalised, words.
+"""The forms of a text that other kernels compare: tidy, words.
 
 ::
 
@@ -9,7 +9,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+from functools import cache
+
+import polars as pl
+
+from finemed.text.fold import SWAPS, composing, fold
 
 HAN = "\u3005-\u3007\u3021-\u3029\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U0002a6df\U0002a700-\U0002ebe0"
 """Chinese characters, as the inside of a character class."""
@@ -22,7 +26,8 @@ MARKS = (
 """Marks that belong to the letter before them: accents, Hebrew and Arabic points, Hindi and Thai vowels."""
 
 _SOLID = rf"[^\W_{HAN}{KANA}]"
-_WORD = re.compile(rf"[{HAN}{KANA}]|{_SOLID}+(?:[{MARKS}]+{_SOLID}*)*(?:[.,]\d+)*")
+WORD = re.compile(rf"[{HAN}{KANA}]|{_SOLID}+(?:[{MARKS}]+{_SOLID}*)*(?:[.,]\d+)*")
+"""A word of folded text in lower case."""
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:[.,][0-9]+)*")
 _INDENT = re.compile(r"[ \t\u00a0]+")
 _LINES = re.compile(r" ?\n ?")
@@ -32,17 +37,33 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 RUST_WORD = (
     rf"[{HAN}{KANA}]|[\p{{L}}\p{{N}}--[{HAN}{KANA}]]+(?:[{MARKS}]+[\p{{L}}\p{{N}}--[{HAN}{KANA}]]*)*(?:[.,]\p{{Nd}}+)*"
 )
-"""The same words as `words`, of lower-case text, for polars."""
+"""The same words as `words`, of folded text in lower case, for polars."""
 
 
 def words(text: str) -> list[str]:
     """Lower-case words in order: runs of letters and digits; decimal numbers such as 2.5 stay whole.
 
     Chinese and Japanese, which are written without blanks, give one word per character, so that lengths, n-grams and
-    shingles mean something there too.
+    shingles mean something there too. How Unicode writes a character makes no difference (`text.fold`).
     """
-    lower = text.lower()
-    return (_ASCII_WORD if lower.isascii() else _WORD).findall(lower)
+    lower = fold(text).lower()
+    return (_ASCII_WORD if lower.isascii() else WORD).findall(lower)
+
+
+@cache
+def _changing() -> str:
+    """A character class, for polars, of what `fold` makes other words of."""
+    changing = set(composing())
+    for char, plain in SWAPS.items():
+        if not plain or any(map(str.isalnum, (char, *plain))):
+            changing.add(char)
+    return "[" + "".join(f"\\x{{{ord(char):x}}}" for char in sorted(changing)) + "]"
+
+
+def folded(texts: pl.Series) -> pl.Series:
+    """The texts of a column, folded where that changes their words; nulls stay."""
+    rows = texts.str.contains(_changing()).fill_null(value=False).arg_true()
+    return texts.clone().scatter(rows, [fold(text) for text in texts.gather(rows)]) if len(rows) else texts
 
 
 def letters(word: str) -> int:
@@ -50,11 +71,6 @@ def letters(word: str) -> int:
     if word.isascii():
         return len(word) if word.isalpha() else sum(map(str.isalpha, word))
     return sum(char not in ".," and (char.isalpha() or not char.isnumeric()) for char in word)
-
-
-def normalise(text: str) -> str:
-    """The words joined by blanks, after compatibility normalisation: what exact comparison uses."""
-    return " ".join(words(unicodedata.normalize("NFKC", text)))
 
 
 def tidy(text: str) -> str:

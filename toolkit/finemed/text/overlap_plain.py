@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finemed.text import normalise
+from finemed.text.fold import fold_in_place
 from finemed.text.overlap import OverlapIndex
 from finemed.text.overlap_align import Scratch
 from finemed.text.overlap_match import BLOCK, KINDS, Found, match_row
@@ -67,17 +67,18 @@ def hits_of(text: str, verdicts: Sequence[Sequence[int]]) -> list[Hit]:
     return hits
 
 
-_CLASSES = re.compile(normalise.words.__globals__["_WORD"].pattern)
+_CLASSES = normalise.WORD
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
     """Where each word of `normalise.words` stands in the text, in characters."""
-    lower = text.lower()
+    folded = fold_in_place(text)
+    lower = folded.text.lower()
     spans = [found.span() for found in _CLASSES.finditer(lower)]
-    if len(lower) == len(text):
-        return spans
-    origin = [at for at, char in enumerate(text) for _ in char.lower()]  # a character may have several lower-case ones
-    return [(origin[start], origin[end - 1] + 1) for start, end in spans]
+    if len(lower) != len(folded.text):
+        origin = [at for at, char in enumerate(folded.text) for _ in char.lower()]  # one may have several lower-case
+        spans = [(origin[start], origin[end - 1] + 1) for start, end in spans]
+    return [folded.original(start, end) for start, end in spans]
 
 
 class PlainScan:

@@ -43,7 +43,7 @@ _LEFT = r"(?<![\w.,/:])(?<![A-Za-z0-9][-'’])"
 _JOIN = r"(?:\s?-\s?|\s?/\s?|\s(?i:to|or|and|through|up\sto)\s|,\s?(?:(?i:and|or)\s)?)"
 NUMBERS = re.compile(rf"(?P<number>{NUMBER})(?P<join>{_JOIN})?")
 """One number of several and what joins it to the next."""
-_TOP = rf"(?P<top>{NUMBER}(?:{_JOIN}{NUMBER}){{0,8}}+)"
+_TOP = rf"(?P<top>{NUMBER}(?>(?:{_JOIN}{NUMBER}){{0,8}}))"
 _PLAIN = r"[0-9]+(?:\.[0-9]+)?"
 _MANY = (
     r"(?:(?:10{0,2}(?:[,\u00a0]?000)+|100)(?![0-9]|,[0-9])"
@@ -73,7 +73,7 @@ _TIMES = (
     rf"(?:{_LEFT}{_TOP}(?:\s|-)?(?i:times|time|x)|\b(?P<once>(?i:once|twice|thrice)))(?:\s|-)?"
     rf"(?:(?i:a|an|per|each|every)\s|/\s?)?(?P<period>(?i:daily|weekly|monthly|hourly|nightly|night|{_PERIODS}))\b"
 )
-_MEASURED = rf"{_LEFT}{_TOP}(?:\s|-)?(?P<unit>{UNIT})(?P<per>{PER}{{0,3}}+)"
+_MEASURED = rf"{_LEFT}{_TOP}(?:\s|-)?(?P<unit>{UNIT})(?P<per>(?>{PER}{{0,3}}))"
 _RATE = rf"{_LEFT}{_TOP}(?:\s?/\s?|\sper\s)(?P<unit>{_VOLUME}|min(?:ute)?(?![A-Za-z0-9]))"
 _COLON = (
     r"(?<![\w.,:;/-])(?P<top>[0-9]{1,4})\s?:\s?(?P<below>[0-9]{1,7}(?:,[0-9]{3}){0,2})"

@@ -1,13 +1,15 @@
 """Words of a text, hashed by compiled code straight from its UTF-8 bytes.
 
 `word_hashes` here gives exactly ``shingle.word_hashes(normalise.words(text))``, which stay the readable definition. A
-text with a character that this module leaves alone (one that lower-cases to several characters, or by its neighbours)
-gives -1, and the caller takes the definition for it. Compilation takes a moment once and is cached beside the package.
+text with a character that this module leaves alone (one that folds or lower-cases to several characters, or by its
+neighbours) gives -1, and the caller takes the definition for it. Compilation takes a moment once and is cached beside
+the package.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
 import numpy as np
@@ -15,12 +17,13 @@ import numpy.typing as npt
 from numba import njit
 
 from finemed.text.column import Texts
+from finemed.text.fold import composing, fold
 from finemed.text.normalise import HAN, KANA, MARKS, words
 from finemed.text.shingle import WORD_PRIME, WORD_SEED, Hashes
 from finemed.text.shingle import word_hashes as plain_word_hashes
 
-SEPARATOR, SOLID, DIGIT, SINGLE, MARK, ODD = range(6)
-"""Classes of characters: what `normalise.words` makes of each."""
+SEPARATOR, SOLID, DIGIT, SINGLE, MARK, ODD, INVISIBLE, POINT = range(8)
+"""Classes of characters: what `normalise.words` makes of each. A point is a mark whose order among marks may change."""
 
 BATCHES = 64
 """Pieces that parallel kernels cut a column into."""
@@ -43,16 +46,22 @@ def tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
         if 0xD800 <= code <= 0xDFFF:
             classes[code] = ODD
             continue
-        char = chr(code)
+        char = fold(chr(code))
         small = char.lower()
-        if len(small) != 1 or char == "\u03a3":  # sigma's lower case depends on its place in the word
+        if not char:
+            classes[code] = INVISIBLE
+            continue
+        # sigma's lower case depends on its place in the word, a composing mark's form on the letter before it, and
+        # whether a point parts a number on the digits beside it
+        point = char in ".," and char != chr(code)
+        if len(small) != 1 or point or char == "\u03a3" or char in composing():
             classes[code] = ODD
             continue
         lower[code] = ord(small)
         if single.match(small):
             classes[code] = SINGLE
         elif mark.match(small):
-            classes[code] = MARK
+            classes[code] = POINT if unicodedata.combining(char) else MARK
         elif digit.match(small):
             classes[code] = DIGIT
         elif solid.match(small):
@@ -144,7 +153,7 @@ def word_hashes(data, start, end, classes, lower, out):  # type: ignore[no-untyp
             kind = classes[code] if code < classes.size else ODD
             if kind == ODD:
                 return -1
-            if kind == SEPARATOR or kind == MARK:
+            if kind == SEPARATOR or kind >= MARK:
                 place += size
                 continue
             if kind == SINGLE:
@@ -154,6 +163,7 @@ def word_hashes(data, start, end, classes, lower, out):  # type: ignore[no-untyp
                 place += size
                 continue
         state, chunk, shift = np.uint64(WORD_SEED), np.uint64(0), 0
+        points = 0
         while place < end:  # letters, digits, and marks after them
             letter = _BYTES[data[place]]
             if letter == 0:
@@ -161,25 +171,37 @@ def word_hashes(data, start, end, classes, lower, out):  # type: ignore[no-untyp
             if letter != _BEYOND:
                 state, chunk, shift = _eat(state, chunk, shift, letter)
                 place += 1
+                points = 0
                 continue
             code, size = _decode(data, place)
             kind = classes[code] if code < classes.size else ODD
             if kind == ODD:
                 return -1
+            if kind == INVISIBLE:
+                place += size
+                continue
             if kind == SEPARATOR or kind == SINGLE:
                 break
+            points = points + 1 if kind == POINT else 0
+            if points > 1:
+                return -1
             state, chunk, shift = _eat_char(state, chunk, shift, lower[code])
             place += size
         while place + 1 < end and (data[place] == 46 or data[place] == 44):  # 2.5 and 1,000 stay whole
             code, size = _decode(data, place + 1)
             kind = classes[code] if code < classes.size else ODD
+            if kind == ODD or kind == INVISIBLE:
+                return -1
             if kind != DIGIT:
                 break
             state, chunk, shift = _eat(state, chunk, shift, np.int64(data[place]))
             place += 1
             while place < end:
                 code, size = _decode(data, place)
-                if code >= classes.size or classes[code] != DIGIT:
+                kind = classes[code] if code < classes.size else ODD
+                if kind == ODD or kind == INVISIBLE:
+                    return -1
+                if kind != DIGIT:
                     break
                 state, chunk, shift = _eat_char(state, chunk, shift, lower[code])
                 place += size

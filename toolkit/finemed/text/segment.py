@@ -25,8 +25,8 @@ _BEGINS = (
 _FULL_STOPS = "\u3002\uff01\uff1f\uff61\u0964\u061f\u06d4"
 _END = re.compile(  # one class of characters first: the expression is tried only where one of them stands
     rf"[.!?\u2026{_FULL_STOPS}\n](?:"
-    rf"(?<=[.!?\u2026])(?<![.!?\u2026].)[.!?\u2026]*+[{_CLOSING}]*+(?=\s+[{_OPENING}]{{0,2}}[{_BEGINS}])"
-    rf"|(?<=[{_FULL_STOPS}])[{_FULL_STOPS}]*+(?![{_CLOSING_WIDE}]+と)[{_CLOSING_WIDE}]*+"
+    rf"(?<=[.!?\u2026])(?<![.!?\u2026].)(?>[.!?\u2026]*)(?>[{_CLOSING}]*)(?=\s+[{_OPENING}]{{0,2}}[{_BEGINS}])"
+    rf"|(?<=[{_FULL_STOPS}])(?>[{_FULL_STOPS}]*)(?![{_CLOSING_WIDE}]+と)(?>[{_CLOSING_WIDE}]*)"
     rf"|(?<=[{HAN}{KANA}][.!?])[.!?]*(?=[{HAN}{KANA}])"
     r"|(?<=\n)\s*\n)"
 )

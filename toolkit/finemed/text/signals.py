@@ -31,7 +31,7 @@ from finemed.text.language import (
     same_code,
 )
 from finemed.text.medical import chinese_terms, lexicon
-from finemed.text.normalise import RUST_WORD
+from finemed.text.normalise import RUST_WORD, folded
 from finemed.text.vocabulary import Ids, Numbers, Vocabulary
 
 Flags = npt.NDArray[np.bool_]
@@ -113,7 +113,7 @@ class Words:
     """The words of a shard as one long array of vocabulary rows."""
 
     def __init__(self, texts: pl.Series, vocabulary: Vocabulary) -> None:
-        tokens = texts.str.to_lowercase().str.extract_all(RUST_WORD)
+        tokens = folded(texts).str.to_lowercase().str.extract_all(RUST_WORD)
         self.count: Ids = tokens.list.len().to_numpy().astype(np.int64)
         encoded = tokens.to_arrow().flatten().cast(pa.large_string()).dictionary_encode()
         rows = vocabulary.rows(encoded.dictionary.to_pylist())

@@ -92,10 +92,8 @@ _NOWHERE = DEIXIS | SURVEYS
 _NOUNLIKE = "NSTnsmA"
 _NOUNS = rf"(?:[NST]|(?<![Ss])[nm]|(?<![NnmT])s|s(?![{_NOUNLIKE}a])|(?<=T)D)"
 _FIRST = rf"(?:(?<!v)[NST]|(?<![vtNSTnmD])[ns]|(?<![vtNSTnmD])m(?![{_NOUNLIKE}])|(?<=[aqpo])m)"
-_MODIFIED = (
-    rf"(?:A|(?<![uvtNSTnsmD.])E(?=[{_NOUNLIKE}])|(?<=a)G(?=[{_NOUNLIKE}]))(?:A|[EG](?=[{_NOUNLIKE}EG]))*+{_NOUNS}++"
-)
-_RUN = rf"(?:{_MODIFIED}|{_FIRST}{_NOUNS}*+)"
+_MODIFIED = rf"(?:A|(?<![uvtNSTnsmD.])E(?=[{_NOUNLIKE}])|(?<=a)G(?=[{_NOUNLIKE}]))(?>(?:A|[EG](?=[{_NOUNLIKE}EG]))*)(?>{_NOUNS}+)"
+_RUN = rf"(?:{_MODIFIED}|{_FIRST}(?>{_NOUNS}*))"
 _PHRASE = re.compile(rf"({_RUN})(?:(oa?)({_RUN})|(?!o))")
 
 

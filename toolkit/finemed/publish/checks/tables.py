@@ -29,6 +29,7 @@ from finemed.publish.pools import arrow_schema
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Version
 from finemed.records import SCHEMAS, frame_schema
+from finemed.sources.columnar import decoding_errors, footer_errors
 
 RECORDS = {"ledger.parquet": "ledger", "notes.parquet": "note"}
 """Tables beside the data, and the name of their schema."""
@@ -110,7 +111,7 @@ class Tables:
             for table in _tables(path, sound):
                 yield Batch(config, split, first, table)
                 first += table.num_rows
-        except Exception as error:  # a damaged file can make pyarrow raise nearly anything
+        except decoding_errors() as error:
             self.faults.add("schema", place, f"behind row {first} it cannot be read: {_short(error)}", REBUILD)
         else:
             self.shipped.count(config, split, first, self.faults)
@@ -148,7 +149,7 @@ class Tables:
             for table in _tables(path, None):
                 check_secrets(pl.DataFrame(pl.from_arrow(table)), {}, partial(_numbered, name, first), self.faults)
                 first += table.num_rows
-        except Exception as error:  # as above
+        except decoding_errors() as error:
             self.faults.add("schema", name, f"cannot be read: {_short(error)}", REBUILD)
 
     def _features(self) -> None:
@@ -210,7 +211,7 @@ def _schema(path: Path) -> dict[str, str]:
 
     try:
         return {field.name: str(field.type) for field in pq.read_schema(path)}
-    except Exception:  # a damaged footer can make pyarrow raise nearly anything
+    except footer_errors():
         return {}
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from finemed.errors import PublishError
+from finemed.errors import PublishError, is_of_programming
 from finemed.publish.targets.contents import unreadable
 from finemed.sources.web import shown
 
@@ -95,6 +95,8 @@ def refusal(place: str, error: Exception, doing: str) -> PublishError:
     """
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # how an upload thread tells of its error
+    if is_of_programming(error):
+        raise error
     status = status_of(error)
     if status is not None:
         return PublishError(f"{place}: {_answered(place, status, error, doing)}")

@@ -16,6 +16,7 @@ import unicodedata
 from fractions import Fraction
 from functools import lru_cache
 
+from finemed.text import fold as forms
 from finemed.text.guard.lists import LETTERED
 from finemed.text.guard.words import LETTER, REMEMBERED, fold
 from finemed.text.normalise import HAN, KANA, MARKS
@@ -29,9 +30,8 @@ Token = tuple[str, str]
 LONGEST_WORD = 200
 """Characters of a word that are looked at."""
 _LOOSE = str.maketrans(
-    {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "℃": " °C", "\u00a0": " ", "…": "."}
+    {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "…": "."}
     | {raised: f"^{digit}" for digit, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
-    | dict.fromkeys("\u00ad\u200b\u200c\u200d\ufeff", "")
 )
 _MARKUP = re.compile(
     r"<!--.{0,2000}?-->|</?[A-Za-z][^<>]{0,300}>|\[[0-9]{1,3}(?:\s?[,-]\s?[0-9]{1,3}){0,8}\]|\]\([^()\s]{1,300}\)"
@@ -96,11 +96,11 @@ _TOKEN = re.compile(
     r"|(?P<end>[.!?](?=[\s\"'”’)\]*<]|$)|[。！？；]|\n\s*\n|\n(?=[ \t]*[^a-z\s]))"
 )
 _ASCII_PIECE = re.compile(
-    r"(?P<word>[A-Za-z]{1,64}+(?:'[A-Za-z]{1,64}+){0,4}+(?![0-9A-Za-z]|-[0-9]))|[A-Za-z0-9<>+=/.!?\n-]"
+    r"(?P<word>(?>[A-Za-z]{1,64})(?>(?:'(?>[A-Za-z]{1,64})){0,4})(?![0-9A-Za-z]|-[0-9]))|[A-Za-z0-9<>+=/.!?\n-]"
 )
 _LETTER = rf"[^\W\d_{HAN}{KANA}]"
 _PIECE = re.compile(
-    rf"(?P<word>{_LETTER}{{1,64}}+(?:[{MARKS}'’]{{1,4}}+{_LETTER}{{1,64}}+){{0,8}}+(?![\w{MARKS}]|-[0-9]))"
+    rf"(?P<word>(?>{_LETTER}{{1,64}})(?>(?:(?>[{MARKS}'’]{{1,4}})(?>{_LETTER}{{1,64}})){{0,8}})(?![\w{MARKS}]|-[0-9]))"
     r"|\w|[<>≤≥±≦≧⩽⩾+=/.!?。！？；\n-]"
 )
 _TRIGGERS = frozenset(
@@ -129,7 +129,8 @@ def sentences(text: str) -> list[list[Token]]:
         text = html.unescape(text)
     ascii_only = text.isascii()
     if not ascii_only:
-        text = unicodedata.normalize("NFKC", text.translate(_LOOSE)).translate(PLAIN).replace("\u039cG", "µg")
+        text = unicodedata.normalize("NFKC", forms.fold(text).translate(_LOOSE))
+        text = text.translate(PLAIN).replace("\u039cG", "µg")
         text = _HAN_UNIT.sub(lambda match: f" {_HAN_UNITS[match[1]]} ", text)
     text = _BULLET.sub("", _MARKUP.sub(" ", text))
     found: list[list[Token]] = [[]]

@@ -17,10 +17,11 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
+from finemed.text.fold import Folded
 from finemed.text.phi.contact import CONTACT_CUES, CONTACT_NOTE_CUES
 from finemed.text.phi.dates import DATE_CUES, DATE_NOTE_CUES
 from finemed.text.phi.findings import Candidate, Cue, Finding, settle
-from finemed.text.phi.fold import INVISIBLE, SWAPS, Folded, fold
+from finemed.text.phi.fold import fold, fold_all
 from finemed.text.phi.names import CLINICIAN_CUES, NAME_CUES, NOTE_CUES, in_notes, without_clinicians
 from finemed.text.phi.numbers import NUMBER_CUES, NUMBER_NOTE_CUES
 
@@ -69,7 +70,7 @@ def scan_all(texts: pl.Series) -> dict[int, list[Finding]]:
     The cues are first looked for in Rust, a group of them at a time and all texts at once; only the few texts with a
     cue are read in Python, and there only by the groups that have one.
     """
-    folded = texts.str.replace_many([*SWAPS, *INVISIBLE], [*SWAPS.values(), *[""] * len(INVISIBLE)]).alias("text")
+    folded = fold_all(texts).alias("text")
     hits = pl.DataFrame(folded).select(
         pl.col("text").str.contains(pattern).alias(str(place)) for place, pattern in enumerate(_UNIONS)
     )

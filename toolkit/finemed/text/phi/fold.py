@@ -1,4 +1,4 @@
-r"""Evens out characters that hide an identifier from a plain expression: no-break blanks, typographic dashes, quotes.
+r"""Evens out characters that hide an identifier from a plain expression: `text.fold`, and marks of lists and breaks.
 
 ::
 
@@ -7,48 +7,22 @@ r"""Evens out characters that hide an identifier from a plain expression: no-bre
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import polars as pl
 
-_BLANKS = "\t\r\x0b\x0c\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
-_BREAKS = "\u2014\u2015\ufe58"
-_QUOTES = "\u2018\u2019\u201b\u02bc\u00b4\uff07"
-_WIDE = {0xFF01 + offset: chr(0x21 + offset) for offset in range(94)}
+from finemed.text import fold as forms
+from finemed.text.fold import Folded
 
-SWAPS: dict[str, str] = (
-    {chr(code): plain for code, plain in _WIDE.items()}
-    | dict.fromkeys(_BLANKS, " ")
-    | dict.fromkeys("\u2028\u2029\x85", "\n")
-    | dict.fromkeys(_DASHES, "-")
-    | dict.fromkeys(_BREAKS, ",")
-    | dict.fromkeys(_QUOTES, "'")
-)
-"""One character for one, so that places in the text stay where they are."""
-INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
-"""Characters that are left out."""
-
-_TABLE = str.maketrans(SWAPS)
-
-
-class Folded(NamedTuple):
-    """The folded text; `places` maps its characters to those of the original where some were left out."""
-
-    text: str
-    places: list[int] | None
-
-    def original(self, start: int, end: int) -> tuple[int, int]:
-        """The span in the original text."""
-        if self.places is None:
-            return start, end
-        return self.places[start], self.places[end - 1] + 1
+_OWN = {"\t": " ", "\r": " ", "\x0b": " ", "\x0c": " ", "\u2014": ",", "\u2015": ",", "\ufe58": ",", "\uff0c": ","}
+_TABLE = str.maketrans(_OWN)
 
 
 def fold(text: str) -> Folded:
-    """Folds a text."""
-    if text.isascii():
-        return Folded(text.translate(_TABLE) if any(blank in text for blank in "\t\r\x0b\x0c") else text, None)
-    swapped = text.translate(_TABLE)
-    if not any(char in swapped for char in INVISIBLE):
-        return Folded(swapped, None)
-    places = [place for place, char in enumerate(swapped) if char not in INVISIBLE]
-    return Folded("".join(swapped[place] for place in places), places)
+    """The folded text, which knows the places of its characters in the original."""
+    folded = forms.fold_in_place(text)
+    return Folded(folded.text.translate(_TABLE), folded.starts, folded.ends)
+
+
+def fold_all(texts: pl.Series) -> pl.Series:
+    """The folded form of many texts at once."""
+    swaps = {**forms.SWAPS, **_OWN}
+    return texts.str.replace_many(list(swaps), list(swaps.values())).str.normalize("NFC")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from finemed.text.phi.findings import LETTERS
 from finemed.text.phi.words import PARTICLES, is_known, is_other
 
-WORD = re.compile(rf"[{LETTERS}][{LETTERS}]*+(?:['-][{LETTERS}]++)*+")
+WORD = re.compile(rf"[{LETTERS}](?>[{LETTERS}]*)(?>(?:['-](?>[{LETTERS}]+))*)")
 _NICKNAME = re.compile(rf" ?[\"(]([{LETTERS}]{{2,20}})[\")] ")
 _MOST_WORDS = 5
 _REACH = 70
