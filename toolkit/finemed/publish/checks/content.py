@@ -21,7 +21,7 @@ from finemed.publish.checks import content_phrases as phrases
 from finemed.publish.checks.endings import NO_MARK, broken_off, has_no_mark
 from finemed.publish.checks.faults import KEPT, Faults, percent
 from finemed.publish.checks.foreign_rows import Rows
-from finemed.text.normalise import normalise
+from finemed.text.normalise import words
 
 LEAVE_OUT = "answer it, or leave the record out"
 SHORT_ECHO = 12
@@ -137,11 +137,11 @@ def _echoed(answer: str, asked: list[str]) -> str | None:
     size = len(answer)
     for text in asked:
         if abs(len(text) - size) <= 8 + size // 10 and (len(asked) == 1 or size >= SHORT_ECHO):
-            said = normalise(answer)
-            if said and said == normalise(text):
+            said = words(answer)
+            if said and said == words(text):
                 return "its question once more"
     whole = "\n\n".join(asked)
-    if len(asked) > 1 and abs(len(whole) - size) <= 8 + size // 10 and normalise(answer) == normalise(whole):
+    if len(asked) > 1 and abs(len(whole) - size) <= 8 + size // 10 and words(answer) == words(whole):
         return "its whole question once more"
     return None
 

@@ -7,7 +7,7 @@
     compared.finish(names, faults)
     # rows.jsonl:17: repeats rows.jsonl:3, all parts alike; leave one of them out
 
-Texts are compared without case, punctuation and white space, after compatibility normalisation. A row's question is all
+Texts are compared folded (`text.fold`), without case, punctuation and white space. A row's question is all
 that is asked and given in it (context and earlier turns too), its answer all that is answered.
 """
 
@@ -25,12 +25,12 @@ from finemed.publish.checks.faults import KEPT, Faults
 from finemed.publish.checks.foreign_rows import Rows
 from finemed.sources.parts import Part
 from finemed.sources.turns import fold
+from finemed.text.normalise import folded
 
 MANY = 5
 """Different questions from which one answer of some length says nothing about any of them."""
 LONG_ANSWER = 6
 """Words of an answer that may not stand under many questions; two Chinese characters count as a word."""
-_INVISIBLE = r"[\u00ad\u200b-\u200f\u2060\ufeff]"
 _BETWEEN = r"[^\p{L}\p{M}\p{N}<>≤≥=+%\-]+"
 _ONE_ANSWER = "keep the answer that is right, and leave the other rows out"
 
@@ -161,13 +161,9 @@ class Repeats:
 
 def _hashes(texts: pl.Series) -> list[int]:
     """A hash of each text as it is compared; of one without a letter or digit, of its characters."""
-    odd = texts.str.contains(r"[^\x00-\x7f]").fill_null(value=False)
-    if odd.any():
-        plain = texts.filter(odd).str.normalize("NFKC").str.replace_all(_INVISIBLE, "")
-        texts = texts.scatter(odd.arg_true(), plain)
-    folded = pl.col("text").str.to_lowercase().str.replace_all(_BETWEEN, " ").str.strip_chars()
-    bare = pl.when(folded.str.len_bytes() > 0).then(folded).otherwise(pl.col("text"))
-    found: list[int] = pl.DataFrame({"text": texts}).select(bare.hash(seed=1)).to_series().to_list()
+    plain = pl.col("text").str.to_lowercase().str.replace_all(_BETWEEN, " ").str.strip_chars()
+    bare = pl.when(plain.str.len_bytes() > 0).then(plain).otherwise(pl.col("text"))
+    found: list[int] = pl.DataFrame({"text": folded(texts)}).select(bare.hash(seed=1)).to_series().to_list()
     return found
 
 
