@@ -611,9 +611,7 @@ def test_messages_as_json_text_are_scanned(tmp_path: Path) -> None:
     assert found == {"phi": [("rows.jsonl:1", "in `messages.content`")]}
 
 
-@pytest.mark.parametrize(
-    "names", [("question", "final_answer"), ("Context", "Response"), ("inputs", "targets"), ("human", "assistant")]
-)
+@pytest.mark.parametrize("names", [("Context", "Response"), ("inputs", "targets"), ("human", "assistant")])
 def test_columns_that_only_their_names_tell(tmp_path: Path, names: tuple[str, str]) -> None:
     rows = [dict(zip((*names, "license"), each.values(), strict=True)) for each in SOUND]
     assert validate(write(tmp_path, *rows)).ok
@@ -622,6 +620,13 @@ def test_columns_that_only_their_names_tell(tmp_path: Path, names: tuple[str, st
         "messages": [("rows.jsonl:8", "empty question")],
         "empty": [("rows.jsonl:7", "no answer")],
     }
+
+
+def test_an_answer_in_a_column_that_no_layout_names(tmp_path: Path) -> None:
+    rows = [dict(zip(("question", "final_answer", "license"), each.values(), strict=True)) for each in SOUND]
+    assert validate(write(tmp_path, *rows)).ok
+    found = broken(validate(write(tmp_path, *rows, {**rows[0], "final_answer": None})))
+    assert found == {"empty": [("rows.jsonl:7", "no answer")]}
 
 
 def test_items_of_an_exam_are_questions_with_answers(tmp_path: Path) -> None:

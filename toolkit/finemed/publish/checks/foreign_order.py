@@ -23,7 +23,7 @@ _MESSAGES = ("messages", "conversations", "conversation", "data")
 _SIDES = {"prompt_completion": ("completion",), "preference": ("chosen", "rejected")}
 _OF_SCHEMA = ("missing_column", "not_messages", "not_string")
 _OF_CHARACTERS = ("nul_byte", "not_utf8")
-_ANSWERS = ("completion", "output", "response", "answer")
+_ANSWERS = frozenset(("completion", "output", "response", "answer", "chosen", "rejected"))
 
 
 def structure(
@@ -40,6 +40,8 @@ def structure(
         faults: where the fault goes.
     """
     fault = unread or (_lacking(parts) if layout == "parts" else _fault(layout, values))
+    if fault is not None and fault.startswith("no_answer") and _ANSWERS.isdisjoint(map(fold, values)):
+        fault = _lacking(parts)  # its answer is in a column that no layout names
     if fault is None or fault.startswith(_OF_CHARACTERS):
         return
     code, remedy = fault.partition(":")[0], MEND
