@@ -42,7 +42,7 @@ from finemed.config import load_config
 from finemed.errors import ConfigError, FineMedError, InputError
 from finemed.pipeline.plan import Plan
 from finemed.publish.checks.endings import unfinished
-from finemed.publish.checks.faults import KEPT, RULES
+from finemed.publish.checks.faults import CONTENT_RULES, KEPT, RULES
 from finemed.publish.checks.secrets import kinds, redact, secret_rows
 from finemed.publish.checks.validate import validate, validate_address
 
@@ -610,28 +610,29 @@ def write(folder: Path, rows: Rows, format: str) -> Path:
 @pytest.mark.parametrize("format", ["jsonl", "parquet"])
 @pytest.mark.parametrize("layout", GOOD)
 def test_anybodys_data_passes_the_rules_that_apply_to_it(tmp_path: Path, layout: str, format: str) -> None:
-    path = write(tmp_path, [{**row, "id": number} for number, row in enumerate(GOOD[layout])], format)
-    report = validate(path)
+    rows = [{**row, "id": number, "license": "MIT"} for number, row in enumerate(GOOD[layout])]
+    report = validate(write(tmp_path, rows, format))
     assert (report.ok, report.kind, report.rows) == (True, "dataset", 1), report.faults
-    assert set(report.counts) == {"schema", "ids", "messages", "secrets", "phi"}
+    of_a_release = {"files", "card", "splits", "features", "pools", "retracted", "judge", "model_licence", "croissant"}
+    assert set(report.skipped) == {*of_a_release, "language", "contamination"}
+    assert set(report.counts) == {*RULES, *CONTENT_RULES} - set(report.skipped)
     assert report.skipped["pools"] == "the dataset has no pools of ours"
-    assert set(report.counts) | set(report.skipped) == set(RULES)
 
 
 NOTE = "Patient: Jane Doe, DOB 04/12/1956, MRN 4711234."
 THOUGHT = "**Thought**\nA barking cough.\n\n**Summarization**\nIt is croup, and"
 BAD: dict[str, tuple[str, dict[str, Any], str]] = {
-    "an empty answer": ("messages", {"messages": conversation("What?", " ")}, "`messages[1]` holds nothing"),
+    "an empty answer": ("empty", {"messages": conversation("What?", " ")}, "`messages[1]` holds nothing"),
     "two questions": ("messages", {"messages": conversation("What?", "Why?", roles="uu")}, "expected the assistant"),
     "no answer": ("messages", {"messages": conversation("What?", roles="u")}, "ends with the user"),
-    "a tool": ("messages", {"messages": conversation("What?", "x", roles="ut")}, "has the role 'tool'"),
+    "a tool": ("messages", {"messages": conversation("What?", "x", roles="ut")}, "comes from the tool, expected the"),
     "no messages": ("schema", {"text": "Croup."}, "no `messages`"),
     "a text for messages": ("schema", {"messages": "Croup."}, "is a text, expected a list of messages"),
     "a patient": ("phi", {"messages": conversation("Who?", NOTE)}, "date_of_birth 0.95"),
     "a secret in another column": (
         "secrets",
         {"messages": conversation("What?", "Croup."), "meta": {"by": [f"x {TOKEN}"]}},
-        "holds Hugging Face token",
+        "`meta.by` holds Hugging Face token",
     ),
     "an answer that breaks off": (
         "cut_off",
@@ -646,8 +647,8 @@ BAD: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_faults_of_anybodys_data_have_their_line(tmp_path: Path, name: str) -> None:
     rule, row, fact = BAD[name]
-    good = {**GOOD["messages"][0], **({"id": 1} if "id" in row else {})}
-    report = validate(write(tmp_path, [good, row], "jsonl"))
+    good = {**GOOD["messages"][0], "license": "MIT", **({"id": 1} if "id" in row else {})}
+    report = validate(write(tmp_path, [good, {"license": "MIT", **row}], "jsonl"))
     (fault,) = report.faults
     assert (fault.rule, fault.place) == (rule, "rows.jsonl:2")
     assert fact in fault.fact
@@ -655,7 +656,7 @@ def test_faults_of_anybodys_data_have_their_line(tmp_path: Path, name: str) -> N
 
 
 def test_a_pair_of_equals_is_a_fault(tmp_path: Path) -> None:
-    pair = GOOD["conversational preference"][0]
+    pair = {**GOOD["conversational preference"][0], "license": "MIT"}
     (fault,) = validate(write(tmp_path, [{**pair, "rejected": pair["chosen"]}], "jsonl")).faults
     assert fault.fact == "`chosen` and `rejected` are the same"
 
@@ -678,11 +679,13 @@ def test_the_command_lists_all_rules_and_exits_with_1_where_one_is_broken(releas
     mend(copy)
     spoilt = CliRunner().invoke(cli, ["validate", str(copy), "--limit", "2"])
     assert spoilt.exit_code == 1
-    assert "judge: broken, 5 faults" in spoilt.output
+    assert "judge: failed, 5 findings" in spoilt.output
     assert spoilt.output.count("`quality` is 0") == 2
     assert "  - 3 more" in spoilt.output
     as_json = json.loads(CliRunner().invoke(cli, ["validate", str(copy), "--json"]).output)
-    assert (as_json["ok"], as_json["rules"]["judge"], as_json["faults"][0]["rule"]) == (False, 5, "judge")
+    judge = as_json["rules"]["judge"]
+    assert (as_json["ok"], judge["state"], judge["count"], len(judge["examples"])) == (False, "failed", 5, 3)
+    assert {"place", "fact", "next_step"} < set(judge["examples"][0])
 
 
 def _link(folder: Path) -> Path:
@@ -885,7 +888,11 @@ def test_anybodys_dataset_on_the_hub_is_read_as_it_comes(hub: Hub, tmp_path: Pat
     code, said, _ = ask(hub, "hf://example/rows", tmp_path)
     report = json.loads(said)
     assert (code, report["kind"], report["rows"]) == (1, "dataset", 2)
-    assert [(fault["rule"], fault["place"]) for fault in report["faults"]] == [("messages", "data/rows.jsonl:2")]
+    failed = {rule: result["examples"] for rule, result in report["rules"].items() if result["state"] == "failed"}
+    assert {rule: [each["place"] for each in examples] for rule, examples in failed.items()} == {
+        "messages": ["data/rows.jsonl:2"]
+    }
+    assert report["rules"]["licence"]["state"] == "ok"  # its card has one
 
 
 @pytest.mark.parametrize(
@@ -898,7 +905,7 @@ def test_anybodys_dataset_on_the_hub_is_read_as_it_comes(hub: Hub, tmp_path: Pat
 )
 def test_what_the_hub_does_not_have_is_told(hub: Hub, tmp_path: Path, address: str, fact: str) -> None:
     code, said, told = ask(hub, address, tmp_path / "home")
-    assert (code, said) == (1, "")
+    assert (code, said) == (4, "")
     assert fact in told
     assert not (tmp_path / "escaped.txt").exists()
 

@@ -7,32 +7,42 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from finemed.publish.checks.faults import Report
+    from collections.abc import Iterator
+
+    from finemed.publish.checks.faults import Report, Result
 
 
 @click.command()
 @click.argument("dataset", metavar="PATH|REPO")
 @click.option("--previous", metavar="PATH|REPO", help="Release before it; columns must stay unless the major rises.")
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=3, show_default=True, help="Most faults to print of each rule."
+    "--limit", type=click.IntRange(min=0), default=3, show_default=True, help="Most examples of each kind of finding."
+)
+@click.option(
+    "-b",
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    help="Benchmark whose items may not occur in data that is no release: file, hf:// address or short name (medqa, "
+    "medmcqa, pubmedqa, mmlu, mmlu_pro); several may be given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def validate(dataset: str, previous: str | None, limit: int, as_json: bool) -> None:
+def validate(dataset: str, previous: str | None, limit: int, benchmarks: tuple[str, ...], as_json: bool) -> None:
     """Check a release, or anybody's instruction data, against the contract.
 
     PATH is the folder of a release, or a file or folder of JSONL or Parquet with `messages`, `conversations`,
     prompt/completion or prompt/chosen/rejected; REPO is a dataset on the Hub, hf://owner/name or
-    hf://owner/name@revision. Of data that is no release, the rules that apply are checked, and the others named.
-    Exits with 1 where a rule is broken.
+    hf://owner/name@revision. Every rule answers ok, failed, or not checked with the reason; of data that is no release,
+    the content is looked at as well. Exits with 1 where a rule is broken.
     """
     import json
 
     from finemed.publish.checks.validate import validate_address
     from finemed.publish.inspect.status import printable
 
-    report = validate_address(dataset, previous=previous)
+    report = validate_address(dataset, previous=previous, benchmarks=benchmarks)
     if as_json:
-        click.echo(json.dumps(report.plain(), indent=2))
+        click.echo(json.dumps(report.plain(limit), indent=2))
     else:
         for line in _lines(report, limit):
             indent = len(line) - len(line.lstrip())
@@ -41,21 +51,37 @@ def validate(dataset: str, previous: str | None, limit: int, as_json: bool) -> N
         raise SystemExit(1)
 
 
-def _lines(report: Report, limit: int) -> list[str]:
-    from finemed.publish.checks.faults import RULES
+def _lines(report: Report, limit: int) -> Iterator[str]:
+    yield f"{report.path}: {report.kind}, {report.rows:,} rows"
+    for result in report.results().values():
+        yield f"{result.rule}: {_answer(result)}"
+        for finding in result.findings:
+            indent = "  "
+            if finding.kind:
+                yield f"  {finding.kind}: {finding.count:,}, {_rate(finding.rate, finding.rate_low, finding.rate_high)}"
+                indent = "    "
+            yield from (f"{indent}- {fault}" for fault in finding.examples[:limit])
+            shown = min(limit, len(finding.examples))
+            if finding.count > shown and limit:
+                yield f"{indent}- {finding.count - shown:,} more"
 
-    lines = [f"{report.path}: {report.kind}, {report.rows:,} rows"]
-    for rule, holds in RULES.items():
-        number, why = report.counts.get(rule), report.skipped.get(rule)
-        if number is None:
-            lines.append(f"{rule}: not applied, {why or 'there is nothing to apply it to'}")
-            continue
-        told = f"broken, {number:,} {'fault' if number == 1 else 'faults'}" if number else "ok"
-        lines.append(f"{rule}: {told} ({holds})")
-        faults = [fault for fault in report.faults if fault.rule == rule][:limit]
-        lines += [f"  - {fault}" for fault in faults]
-        if number > len(faults) and limit:
-            lines.append(f"  - {number - len(faults):,} more")
-        if why:
-            lines.append(f"  (not applied to all: {why})")
-    return lines
+
+def _answer(result: Result) -> str:
+    from finemed.publish.checks.faults import percent
+
+    if result.state == "not_checked":
+        return f"not checked: {result.why}"
+    answer = "ok"
+    if result.state == "failed":
+        answer = f"failed, {result.count:,} {'finding' if result.count == 1 else 'findings'}"
+    if result.share is not None:
+        return (
+            f"{answer} for {percent(result.share)} of rows; not checked for {percent(1 - result.share)}: {result.why}"
+        )
+    return f"{answer} ({result.holds})" + (f"; not checked for all: {result.why}" if result.why else "")
+
+
+def _rate(rate: float, low: float, high: float) -> str:
+    from finemed.publish.checks.faults import percent
+
+    return f"{percent(rate)} of rows (95% interval {percent(low)} to {percent(high)})"

@@ -49,6 +49,53 @@ def unfinished(answers: pl.Series) -> dict[int, str]:
     return found
 
 
+NO_MARK = "ends without an end mark"
+_OPEN_EVERYWHERE = (
+    "and|or|but|the|an|of|to|in|with|for|by|is|are|was|were|that|which|as|at|from|because|including|than|your|their|its|"
+    "y|o|de|del|la|el|los|las|que|en|con|por|para|una|et|ou|le|les|des|du|dans|avec|pour|qui|und|oder|der|die|das|den|dem|"
+    "ein|eine|einen|mit|von|für|bei|im|zur|zum"
+)
+_BROKEN = (
+    r"[,;(\[{（，；、]\s*\z|[:：–—]\s*\z|\S\s+\S+\s+(?:" + _OPEN_EVERYWHERE + r")\s*\z|[^\W\d_]-\s*\z|"
+    r"\p{Han}(?:和|与|及|或|以及|并且|而且|因为|但是|包括|例如|由于|如果|如|对|可能)\s*\z"
+)
+_ELLIPSIS = r"(?:\.\.\.|…)[\])]?\s*\z"
+_LONG_LAST_LINE = r"(?:\A|\n)[^\n|#*•·–>\d\s-][^\n]*[\p{L}\p{N}]\s*\z"
+_CHINESE_END = "等疗查断因状病症术药的了质品剂素同"
+"""Characters that a Chinese sentence of a medical text often ends with; its full stop alone may be missing."""
+_CHINESE_LAST_LINE = (
+    r"[。！？][^\n]{10,}[\p{L}\p{N}]\s*\z|(?:\A|\n)[^\n]*\p{Han}[^\n]{8,}[，；][^\n]{2,}[\p{L}\p{N}--["
+    + _CHINESE_END
+    + r"]]\s*\z"
+)
+
+
+def broken_off(answers: pl.Series) -> dict[int, str]:
+    """Which answers of any form break off, and how that shows; nulls are passed over.
+
+    An end without an end mark counts behind a line of more than six words (in Chinese behind a full stop, or a comma
+    and no usual last character), for labels, titles, names and lists have none.
+    """
+    fences = answers.str.count_matches(r"(?m)^\s*```") % 2 == 1
+    worded = answers.str.contains(r"[\p{L}\p{N}]")
+    found: dict[int, str] = {}
+    for wrong, fact in (
+        (answers.str.contains(_BROKEN), "ends in the middle of a sentence"),
+        (answers.str.contains(_ELLIPSIS), "ends in an ellipsis"),
+        (fences, "ends inside a block of code"),
+        (has_no_mark(answers), NO_MARK),
+    ):
+        for row in (wrong & worded).fill_null(value=False).arg_true():
+            found.setdefault(row, fact)
+    return found
+
+
+def has_no_mark(answers: pl.Series) -> pl.Series:
+    """Which answers end in a line of prose without an end mark."""
+    prose = answers.str.contains(_LONG_LAST_LINE) & ~answers.str.contains(_ENDS_SHORT)
+    return prose & ~answers.str.contains(r"\p{Han}") | answers.str.contains(_CHINESE_LAST_LINE)
+
+
 def check_cut_off(batch: Batch, faults: Faults) -> None:
     """`cut_off`: a reasoning answer has both sections and comes to an end.
 

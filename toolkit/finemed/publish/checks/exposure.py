@@ -11,7 +11,7 @@ A fault names the kind of what was found and its place, never the text itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import polars as pl
 
@@ -23,7 +23,7 @@ from finemed.publish.checks.turns import Turns
 from finemed.publish.pools import pool_of
 from finemed.stages.phi import describe
 from finemed.text.language import same_code
-from finemed.text.phi import LANGUAGES, scan_all
+from finemed.text.phi import LANGUAGES, Finding, scan_all
 
 REMOVE = "remove it at its source, revoke it with its provider, and build again"
 _PASSAGE = "set `phi.drop: true` and build again, or take the row out with `finemed retract --id`"
@@ -90,11 +90,13 @@ def check_phi(batch: Batch, faults: Faults) -> int:
 
 def phi_in(texts: pl.Series) -> dict[int, str]:
     """The kinds of surely personal data in each text that has some."""
-    return {
-        at: str(describe(sure))
-        for at, findings in scan_all(texts).items()
-        if (sure := [finding for finding in findings if finding.confidence >= PHI_FROM])
-    }
+    told = {at: sure_of(findings) for at, findings in scan_all(texts).items()}
+    return {at: fact for at, fact in told.items() if fact is not None}
+
+
+def sure_of(findings: Iterable[Finding]) -> str | None:
+    """The kinds of what is surely personal among findings; None where nothing is."""
+    return describe(finding for finding in findings if finding.confidence >= PHI_FROM)
 
 
 def _known(languages: pl.Series) -> pl.Series:

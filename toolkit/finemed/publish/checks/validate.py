@@ -15,32 +15,39 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from finemed.errors import InputError, PublishError
+from finemed.errors import ConfigError, InputError, PublishError
 from finemed.publish.checks.faults import Faults, Report
 from finemed.publish.checks.foreign import validate_foreign
 from finemed.publish.checks.shipped import MANIFEST, Shipped
 from finemed.publish.checks.tables import Tables
 
 
-def validate(path: Path, *, previous: Path | None = None) -> Report:
+def validate(path: Path, *, previous: Path | None = None, benchmarks: Sequence[str] = ()) -> Report:
     """Checks a release folder, or a file or folder of anybody's instruction data.
 
     Args:
         path: the folder of a release, or a file or folder of JSONL or Parquet with conversations or pairs.
         previous: the release before it, for the rule `features`.
+        benchmarks: files, addresses or short names of benchmarks to look for in data that is no release.
 
     Raises:
         InputError: there is nothing there that could be checked.
+        ConfigError: benchmarks are named for a release.
     """
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; give a release, a file, or hf://owner/name")
     if (path / "stages").is_dir() and not is_release(path):
         raise InputError(f"{path}: is a run; validate its release, {path / 'release'}")
     if not is_release(path):
-        return validate_foreign(str(path))
+        return validate_foreign(str(path), benchmarks=benchmarks)
+    if benchmarks:
+        raise ConfigError(
+            f"{path}: is a release, whose build has looked for benchmark items; look for others with "
+            "`finemed decontaminate`"
+        )
     return validate_release(path, previous=previous)
 
 
@@ -69,7 +76,7 @@ def is_release(path: Path) -> bool:
     return "release_hash" in found or {"configs", "files"} <= found.keys()
 
 
-def validate_address(text: str, *, previous: str | None = None) -> Report:
+def validate_address(text: str, *, previous: str | None = None, benchmarks: Sequence[str] = ()) -> Report:
     """Checks what an address names: a path on this machine, or ``hf://owner/name[@revision]``.
 
     A release on the Hub is downloaded to a temporary folder; any other dataset is read as it comes.
@@ -79,8 +86,8 @@ def validate_address(text: str, *, previous: str | None = None) -> Report:
     """
     with _local(text) as path, _local(previous) as before:
         if path is None:
-            return validate_foreign(text)
-        report = validate(path, previous=before)
+            return validate_foreign(text, benchmarks=benchmarks)
+        report = validate(path, previous=before, benchmarks=benchmarks)
         return Report(text, report.kind, report.rows, report.found)
 
 

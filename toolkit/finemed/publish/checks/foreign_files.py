@@ -1,0 +1,100 @@
+"""The files of anybody's data, and what the records of each are.
+
+::
+
+    files, others = find_data("clone")
+    files[0].layout    "alpaca"
+    others             ["notes.txt"], which holds no records
+
+Each file has a layout of its own; where none is known, the names of the columns may tell questions from answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path, PurePosixPath
+
+from finemed.config import SourceConfig
+from finemed.errors import InputError
+from finemed.publish.checks.foreign_order import MEND, plain
+from finemed.sources.files import UNKNOWN, InputFile, Quarantined
+from finemed.sources.parquet import schema_names
+from finemed.sources.parts import read_parts
+from finemed.sources.raw import column_names, layout_of, raw_records, sample
+from finemed.sources.records import find_files
+from finemed.sources.turns import UnusableError
+
+_NAME = "dataset"
+
+
+class _Whole(InputFile):
+    """A file of which all columns are read, not just those that a build needs."""
+
+    def wanted(self) -> set[str]:
+        return set(schema_names(self)) if self.format == "parquet" else super().wanted()
+
+
+def find_data(text: str) -> tuple[list[InputFile], list[str]]:
+    """The files of a dataset with the layout of each, and the names of those that hold no records."""
+    beside: list[Quarantined] = []
+    try:
+        source = SourceConfig(name=_NAME, path=text)
+        found = find_files(source, Path(), passed_over=beside)
+        data = [file for file in found if _holds_records(file)]
+        layouts = [_layout(source, file) for file in data]
+    except InputError as error:  # it speaks of the setting that a build has for it
+        message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
+        raise InputError(message) from None
+    if all(layout == "documents" for layout in layouts):
+        if not any(column_names(file, list(sample(file))) for file in data):
+            _refuse_unreadable(text, data)
+        raise InputError(
+            f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
+            "and `completion`, or `prompt`, `chosen` and `rejected`"
+        )
+    others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
+    # a file of documents among others is read like the rest, so that each of its rows is said to have no question
+    files = [
+        _whole(file, "question_answer" if layout == "documents" else layout)
+        for file, layout in zip(data, layouts, strict=True)
+    ]
+    return files, [name for name in others if not _is_known(name)]
+
+
+def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
+    """Raises what is wrong with the first record, where there is a record at all."""
+    for file in files:
+        for record, line, _, fault in raw_records(file):
+            if fault is not None:
+                place = f"{file.name}:{line or record}"
+                raise InputError(f"{text}: no record can be read; the first: {place}: {plain(fault)}; {MEND}")
+
+
+def _holds_records(file: InputFile) -> bool:
+    """Whether a file is data: cards and manifests lie beside it."""
+    return file.format not in ("text", UNKNOWN) and PurePosixPath(file.name).name != "manifest.json"
+
+
+def _is_known(name: str) -> bool:
+    return PurePosixPath(name).name.upper().startswith(("README", "LICENSE", "LICENCE", "CHANGELOG", "MANIFEST"))
+
+
+def _whole(file: InputFile, layout: str) -> InputFile:
+    values = {each.name: getattr(file, each.name) for each in fields(InputFile)}
+    return _Whole(**{**values, "layout": layout})
+
+
+def _layout(source: SourceConfig, file: InputFile) -> str:
+    """What the records of a file are; `parts` where only the names of their columns tell questions from answers."""
+    layout = layout_of(source, [file])
+    if layout != "documents":
+        return layout
+    for values in sample(_whole(file, "question_answer")):
+        try:
+            kinds = {part.kind for part in read_parts(values)}
+        except UnusableError:
+            continue
+        if "answer" in kinds and kinds & {"question", "context"}:
+            return "parts"
+    return layout

@@ -1,0 +1,207 @@
+"""Personal data in anybody's data, column by column; what the detector cannot read is named with its share of rows.
+
+::
+
+    scan = PhiScan()
+    scan.look(batch, faults)      # rows.jsonl:17: `context` holds date_of_birth 0.95, name 0.95; ...
+    scan.finish(faults)           # not checked: language zh in `instruction`, `response`
+
+The detector reads English. All texts go through it, for a number with its check digit is one in every language; but
+only a text that is English, or too short to tell, counts as checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from finemed.publish.checks.exposure import phi_in, sure_of
+from finemed.publish.checks.faults import Faults
+from finemed.publish.checks.foreign_rows import Column, Rows
+from finemed.sources.turns import fold
+from finemed.text.language import UNKNOWN, same_code
+from finemed.text.language_codes import known_code
+from finemed.text.phi import LANGUAGES, scan_all
+from finemed.text.signals import Words
+from finemed.text.vocabulary import Vocabulary
+
+REMEDY = "remove it, or leave the record out"
+LANGUAGE_COLUMNS = frozenset(("language", "lang", "language_code", "lang_code", "languages"))
+HEAD = 2000
+"""Characters of a text that its language is told by."""
+SHORT = 8
+"""Words below which a text in Latin letters is too short to be called another language than English."""
+_NAMES = re.compile(
+    r"(?:\A|[._ ])(?:(?:patient|person|subject|user|customer|client|contact|emergency_contact|home|guardian)_?)?"
+    r"(?P<what>(?:full|first|last|middle|given|family|sur|maiden|patient|mother|father)_?names?|sur_?name|mrn|"
+    r"medical_?record(?:_?(?:number|no|num|id))?|(?:hospital|chart)_?(?:number|no)|ssn|social_?security(?:_?(?:number|no))?|"
+    r"nhs_?(?:number|no)|dob|date_?of_?birth|birth_?(?:date|day)|(?:street_?|postal_?|mailing_?)?address|"
+    r"(?:tele|cell_?|mobile_?)?phones?(?:_?(?:number|no))?|telephone|mobile|fax(?:_?(?:number|no))?|e_?mails?(?:_?address)?|"
+    r"passport(?:_?(?:number|no))?|insurance_?(?:id|number|no)|policy_?(?:number|no)|national_?id|"
+    r"driver'?s?_?licen[cs]e(?:_?(?:number|no))?|ip_?addr(?:ess)?|zip(?:_?code)?|post(?:al)?_?code|license_?plate|"
+    r"credit_?card(?:_?(?:number|no))?|iban|account_?number|dni|cpf|nif|aadhaar|nino)\Z"
+)
+_OF_PATIENT = re.compile(r"(?:patient|person|subject|guardian|next_of_kin)[._](?:name|age_and_name|contact)\Z")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_MASKED = re.compile(
+    r"\s*(?:|[\W_]*|[xX*#0_\-. ()/+]+|\W*(?:redacted|removed|masked|anonymi[sz]ed|de-?identified|deidentified|hidden|"
+    r"withheld|confidential|unknown|none|null|nan|n/?a|not available|not (?:known|stated|given|provided)|private)\W*|"
+    r"[\[<{(][^\]>})]{1,60}[\]>})]|[0-9a-f]{32,128}|true|false)\s*\Z",
+    re.IGNORECASE,
+)
+
+
+def personal_column(path: str) -> bool:
+    """Whether a column's name says that it holds personal data."""
+    name = fold(_CAMEL.sub("_", path)).replace("-", "_").replace(" ", "_")
+    return _NAMES.search(name) is not None or _OF_PATIENT.search(name) is not None
+
+
+@dataclass
+class PhiScan:
+    """The scan of all rows; holds what could not be checked, by language."""
+
+    rows: dict[str, list[int]] = field(default_factory=dict)
+    """Language -> numbers of the rows with a text in it."""
+    columns: dict[str, Counter[str]] = field(default_factory=dict)
+    opaque: Counter[str] = field(default_factory=Counter)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def look(self, batch: Rows, faults: Faults) -> None:
+        """Scans every column of a batch."""
+        stated = [_stated(values) for values in batch.values]
+        found: set[int] = set()
+        weak: set[int] = set()
+        missed: dict[str, set[int]] = {}
+        for name, column in batch.columns.items():
+            for code, rows in self._unknown(column, stated).items():
+                missed.setdefault(code, set()).update(batch.numbers[row] for row in rows)
+                self.columns.setdefault(code, Counter())[name] += len(set(rows))
+            sure, rows_of_weak = _scan(column)
+            weak |= rows_of_weak
+            for row, fact in sorted(sure.items()):
+                found.add(row)
+                kind = f"in `{name}`"
+                faults.add("phi", batch.places[row], f"`{name}` holds {fact}", REMEDY, kind=kind)
+        for name, rows in batch.opaque.items():
+            code = "bytes"
+            missed.setdefault(code, set()).update(batch.numbers[row] for row in rows)
+            self.columns.setdefault(code, Counter())[name] += len(set(rows))
+        for code, numbers in missed.items():
+            self.rows.setdefault(code, []).extend(sorted(numbers))
+        _together(batch, weak - found, faults)
+        _by_name(batch, faults)
+
+    def _unknown(self, column: Column, stated: list[str | None]) -> dict[str, list[int]]:
+        """The rows whose text is in a language that the detector does not know, by language."""
+        texts = column.series()
+        frame = pl.DataFrame({"text": texts})
+        counted = frame.select(
+            letters=pl.col("text").str.count_matches(r"\p{L}"),
+            latin=pl.col("text").str.count_matches(r"\p{Latin}"),
+            blanks=pl.col("text").str.count_matches(r"\s+"),
+        )
+        foreign = (counted["letters"] > 1) & (counted["latin"] * 10 < counted["letters"] * 7)
+        long = counted["blanks"] + 1 >= SHORT
+        asked = (foreign | long).arg_true()
+        if not len(asked):
+            return {}
+        heads = texts.gather(asked).str.slice(0, HEAD)
+        codes = Words(heads, self.vocabulary).languages(pl.Series([None] * len(asked), dtype=pl.String()))
+        self.vocabulary.trim()
+        missed: dict[str, list[int]] = {}
+        for at, code in zip(asked.to_list(), codes, strict=True):
+            said = stated[column.rows[at]]
+            if foreign[at]:
+                code = (
+                    code if code not in (UNKNOWN, *LANGUAGES) else said if said not in (None, *LANGUAGES) else "other"
+                )
+            elif code == UNKNOWN:
+                code = said or LANGUAGES[0]
+            if code not in LANGUAGES:
+                missed.setdefault(str(code), []).append(column.rows[at])
+        return missed
+
+    def finish(self, faults: Faults) -> None:
+        """Names what was not checked."""
+        for code, rows in sorted(self.rows.items(), key=lambda item: (-len(item[1]), item[0])):
+            columns = self.columns[code].most_common(6)
+            more = len(self.columns[code]) - len(columns)
+            names = ", ".join(f"`{name}`" for name, _ in columns) + (f" and {more} more columns" if more else "")
+            what = {"other": "a script of another language", "bytes": "bytes"}.get(code, f"language {code}")
+            faults.unchecked("phi", f"{what} in {names}", rows)
+
+
+def _scan(column: Column) -> tuple[dict[int, str], set[int]]:
+    """What is surely personal in a column, by the batch's row, and the rows with something less sure."""
+    texts = column.series()
+    unique = texts.unique(maintain_order=True)
+    findings = {unique[at]: found for at, found in scan_all(unique).items()}
+    if not findings:
+        return {}, set()
+    sure: dict[int, str] = {}
+    weak: set[int] = set()
+    for at in texts.is_in(pl.Series(list(findings), dtype=pl.String()).implode()).arg_true():
+        fact = sure_of(findings[texts[at]])
+        if fact is None:
+            weak.add(column.rows[at])
+        else:
+            sure.setdefault(column.rows[at], fact)
+    return sure, weak
+
+
+def _together(batch: Rows, rows: set[int], faults: Faults) -> None:
+    """What only all parts together make sure: a name in the question, a birth date in the answer."""
+    several = [at for at in sorted(rows) if len(batch.parts[at]) > 1]
+    texts = pl.Series(["\n".join(part.text for part in batch.parts[at]) for at in several], dtype=pl.String())
+    for place, fact in sorted(phi_in(texts).items()):
+        at = several[place]
+        names = ", ".join(dict.fromkeys(f"`{part.column}`" for part in batch.parts[at]))
+        faults.add("phi", batch.places[at], f"{names} together hold {fact}", REMEDY, kind="in all parts together")
+
+
+def _by_name(batch: Rows, faults: Faults) -> None:
+    """Columns whose names say that they hold personal data, wherever they hold some."""
+    for row, values in enumerate(batch.values):
+        for name, value in _leaves(values):
+            empty = value is None or isinstance(value, bool)
+            if not empty and _is_personal(name) and not _MASKED.match(str(value)[:200]):
+                fact = f"`{name}` has a value, and its name says personal data"
+                faults.add("phi", batch.places[row], fact, "remove or mask the column", kind=f"column `{name}`")
+
+
+_known: dict[str, bool] = {}
+
+
+def _is_personal(name: str) -> bool:
+    if name not in _known:
+        if len(_known) > 10_000:
+            _known.clear()
+        _known[name] = personal_column(name)
+    return _known[name]
+
+
+def _leaves(values: Any) -> Iterable[tuple[str, Any]]:
+    """Every scalar outside of messages, with its path."""
+    waiting: list[tuple[str, Any]] = [("", values)]
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend((f"{path}.{name}" if path else str(name), value) for name, value in item.items())
+        elif isinstance(item, list | tuple):
+            waiting.extend((path, value) for value in item[:100])
+        else:
+            yield path, item
+
+
+def _stated(values: Any) -> str | None:
+    """The language that a row states, where it is one code that exists."""
+    for name, value in values.items():
+        if fold(name) in LANGUAGE_COLUMNS and isinstance(value, str) and known_code(value):
+            return same_code(value)
+    return None

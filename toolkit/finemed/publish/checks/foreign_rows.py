@@ -1,0 +1,151 @@
+"""The rows of anybody's data in batches: each row's parts, and every text in it by the column that it stands in.
+
+::
+
+    batch.parts[0]              [Part("prompt", "question", "Why?"), Part("completion", "answer", "Rest.")]
+    batch.columns["meta.by"]    Column(rows=[0, 3], texts=["J. Doe", "K. Roe"])
+
+A column inside another is named by its path, messages by `messages.content`. JSON inside a string is looked into.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from finemed.sources.files import writable
+from finemed.sources.parts import Part, read_parts
+from finemed.sources.turns import UnusableError
+
+COLUMNS = 300
+"""Columns that are told apart in a batch; texts of those beyond are looked at as one column."""
+OTHERS = "further columns"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST_JSON = 4_000_000
+
+
+class Column(NamedTuple):
+    """The texts of one column, and the rows of the batch that they are in."""
+
+    rows: list[int]
+    texts: list[str]
+
+    def series(self) -> pl.Series:
+        return pl.Series(self.texts, dtype=pl.String())
+
+
+@dataclass
+class Rows:
+    """A batch of sound rows."""
+
+    places: list[str] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    """Of the rows among all of the dataset, broken ones included."""
+    files: list[int] = field(default_factory=list)
+    values: list[Mapping[str, Any]] = field(default_factory=list)
+    parts: list[list[Part]] = field(default_factory=list)
+    columns: dict[str, Column] = field(default_factory=dict)
+    halves: dict[int, list[str]] = field(default_factory=dict)
+    """Rows with half of a surrogate pair, and their columns; such a half stands as ``?`` in the texts."""
+    opaque: dict[str, list[int]] = field(default_factory=dict)
+    """Columns of bytes, in which no text can be seen, and their rows."""
+    partless: list[int] = field(default_factory=list)
+    """Numbers of the rows whose parts cannot be read."""
+    characters: int = 0
+
+    def add(self, place: str, number: int, file: int, values: Mapping[str, Any]) -> str | None:
+        """Takes one row in; returns why its parts cannot be read, where they cannot."""
+        at = len(self.places)
+        self.places.append(place)
+        self.numbers.append(number)
+        self.files.append(file)
+        found = list(texts_of(values))
+        if broken := [path for path, text in found if isinstance(text, str) and not _whole(text)]:
+            self.halves[at] = list(dict.fromkeys(broken))
+            values = _mended(values)
+            found = list(texts_of(values))
+        self.values.append(values)
+        unread = None
+        try:
+            self.parts.append(read_parts(values))
+        except UnusableError as error:
+            self.parts.append([])
+            self.partless.append(number)
+            unread = str(error)
+        for path, text in found:
+            if isinstance(text, bytes):
+                self.opaque.setdefault(path, []).append(at)
+            elif text.strip():
+                name = path if path in self.columns or len(self.columns) < COLUMNS else OTHERS
+                column = self.columns.setdefault(name, Column([], []))
+                column.rows.append(at)
+                column.texts.append(text)
+                self.characters += len(text)
+        return unread
+
+    def answers(self) -> tuple[list[int], list[str], pl.Series]:
+        """Row, column and text of every answer."""
+        found = [(at, part) for at, parts in enumerate(self.parts) for part in parts if part.kind == "answer"]
+        texts = pl.Series([part.text for _, part in found], dtype=pl.String())
+        return [at for at, _ in found], [part.name for _, part in found], texts
+
+
+def texts_of(values: Any) -> Iterator[tuple[str, str | bytes]]:
+    """Every text of a record with its path, however deep, in order; bytes too."""
+    waiting: list[tuple[str, Any]] = [("", values)]
+    while waiting:
+        path, item = waiting.pop()
+        if isinstance(item, str):
+            held = _held(item)
+            if held is None:
+                yield path, item
+            else:
+                waiting.append((path, held))
+        elif isinstance(item, bytes):
+            yield path, item
+        elif isinstance(item, Mapping):
+            below = [(f"{path}.{_name(name)}" if path else _name(name), value) for name, value in item.items()]
+            waiting.extend(reversed(below))
+        elif isinstance(item, list | tuple):
+            waiting.extend((path, value) for value in reversed(item))
+
+
+def _name(name: Any) -> str:
+    return writable(str(name))[:80]
+
+
+def _held(text: str) -> Any:
+    """The list or object that a string holds as JSON; None where it holds none."""
+    if text[:1] not in "[{" or not text or len(text) > _LONGEST_JSON or text.rstrip()[-1:] not in "]}":
+        return None
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return held if isinstance(held, list | dict) and held else None
+
+
+def _whole(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _mended(values: Any) -> Any:
+    """The values with ``?`` for each half of a surrogate pair."""
+    if isinstance(values, str):
+        return _SURROGATE.sub("?", values)
+    if isinstance(values, Mapping):
+        return {_mended(name): _mended(value) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_mended(value) for value in values]
+    return values
