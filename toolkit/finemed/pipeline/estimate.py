@@ -13,7 +13,6 @@ replies in the journal, rates and yields of a trial.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,12 +20,13 @@ from typing import Any
 
 import polars as pl
 
+from finemed.errors import StoreError
 from finemed.llm.accounting import cost
 from finemed.llm.base import Request
 from finemed.pipeline.plan import STAGES, Plan, stage_folder
-from finemed.store.atomic import read_json
 from finemed.store.journal import Journal
 from finemed.store.manifest import read_manifest
+from finemed.store.sealed import read_sealed, write_sealed
 from finemed.store.shards import ShardFolder
 from finemed.text.segment import estimate_tokens
 
@@ -155,9 +155,24 @@ def estimate(plan: Plan, run: Path) -> BuildEstimate:
 
 def read_trial(run: Path) -> dict[str, dict[str, Any]]:
     """What the latest trial measured, by stage; empty without one."""
+    return {entry["stage"]: entry for entry in read_trials(run)}
+
+
+def read_trials(run: Path) -> list[dict[str, Any]]:
+    """What all trials of a run measured, the latest last.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
     path = run / "trial.json"
-    entries = read_json(path, "trials")["trials"] if path.exists() else []
-    return {entry["stage"]: entry for entry in entries}
+    if not path.exists():
+        return []
+    remedy = "remove it and run `finemed trial` again; the replies are in the journal"
+    entries = read_sealed(path, "trials", remedy=remedy)[0]["trials"]
+    named = ("stage", "prompt", "model")
+    if not isinstance(entries, list) or not all(isinstance(e, dict) and set(named) <= set(e) for e in entries):
+        raise StoreError(f"{path}: damaged (`trials` does not hold what trials measured); {remedy}")
+    return entries
 
 
 @dataclass
@@ -195,7 +210,7 @@ def _sample(run: Path, name: str, before: pl.DataFrame) -> pl.DataFrame:
     """The first rows of a finished stage."""
     folder = ShardFolder(stage_folder(run, name), pl.Schema())
     for index in folder.indices():
-        found = pl.read_parquet(folder.kept_path(index))
+        found = folder.kept(index)
         if found.height:
             return found.head(SAMPLE_ROWS)
     return before
@@ -292,10 +307,6 @@ def _completion_tokens(name: str, stage: Any, known: _Known) -> tuple[float, str
 
 def write_trial(run: Path, entries: list[dict[str, Any]]) -> None:
     """Keeps what a trial measured, the latest last; entries of the same stage, prompt and model are replaced."""
-    from finemed.store.atomic import write_atomic
-
-    path = run / "trial.json"
-    past = read_json(path, "trials")["trials"] if path.exists() else []
     fresh = {(entry["stage"], entry["prompt"], entry["model"]) for entry in entries}
-    kept = [entry for entry in past if (entry["stage"], entry["prompt"], entry["model"]) not in fresh]
-    write_atomic(path, (json.dumps({"trials": [*kept, *entries]}, indent=2, sort_keys=True) + "\n").encode())
+    kept = [entry for entry in read_trials(run) if (entry["stage"], entry["prompt"], entry["model"]) not in fresh]
+    write_sealed(run / "trial.json", {"trials": [*kept, *entries]})
