@@ -27,7 +27,7 @@ from finemed.pipeline.plan import STAGES, Plan, stage_folder
 from finemed.store.journal import Journal
 from finemed.store.manifest import read_manifest
 from finemed.store.sealed import read_sealed, write_sealed
-from finemed.store.shards import ShardFolder
+from finemed.store.shards import Say, ShardFolder, unheard
 from finemed.text.segment import estimate_tokens
 
 SAMPLE_ROWS = 100
@@ -136,16 +136,20 @@ def free_stages(plan: Plan) -> str | None:
     return None
 
 
-def estimate(plan: Plan, run: Path) -> BuildEstimate:
+def estimate(plan: Plan, run: Path, say: Say = unheard) -> BuildEstimate:
     """Estimates the stages that are not finished, from the rows of those that are.
+
+    Damaged replies count as not stored; `say` is told of them.
 
     Raises:
         FineMedError: the run's files are damaged.
     """
     reports = {report["stage"]: report for report in read_manifest(run)["stages"]}
     measured = read_trial(run)
-    journal = Journal.of(run) if (run / "journal.sqlite").exists() else None
+    journal = Journal.of(run, say) if (run / "journal.sqlite").exists() else None
     try:
+        if journal is not None:
+            journal.check()
         known = _Known(run, reports, measured, journal)
         return BuildEstimate(list(_stages(plan, known)))
     finally:

@@ -152,7 +152,8 @@ class Journal:
         usage = reply.get("usage") or {}
         text = json.dumps(reply, sort_keys=True)  # escaped: a reply may hold half of a surrogate pair
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        record = Record(key, task, model, text, usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        tokens = [_tokens(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+        record = Record(key, task, model, text, *tokens)
         if self.insert(sealed(record._replace(stored_at=now))):
             return True
         return self.get(key) is None and self.insert(sealed(record._replace(stored_at=now)))
@@ -326,7 +327,9 @@ class Journal:
             raise self._error(error) from None
 
     def _error(self, error: sqlite3.Error) -> StoreError:
-        """What a fault of SQLite's means, and what to do."""
+        """What a fault of SQLite's means, and what to do; a wrong call of ours is let through."""
+        if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError | sqlite3.NotSupportedError):
+            raise error
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
         if code in _BROKEN:
             return StoreError(
@@ -376,6 +379,11 @@ def _link(new: Path, path: Path) -> None:
     except OSError:  # a file system without links
         if not path.exists():
             os.replace(new, path)
+
+
+def _tokens(value: Any) -> int | None:
+    """A server's count of tokens, where it is one that a database can hold."""
+    return value if isinstance(value, int) and 0 <= value < 2**62 else None
 
 
 def _shown(value: Any) -> str:
