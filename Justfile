@@ -39,6 +39,10 @@ docs:
 kill-test *args:
     {{python}} tests/kills.py --kills 30 {{args}}
 
+# A thousand bit flips and exchanges in what a build stores; each is healed or named (docs/pipeline.md).
+flip-test *args:
+    {{python}} tests/flips.py --flips 1000 {{args}}
+
 # A hundred kills of a judge stage of 2,000 requests; no recorded reply is asked for again.
 call-kill-test *args:
     {{python}} tests/kill_calls.py --kills 100 {{args}}

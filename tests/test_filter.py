@@ -313,6 +313,7 @@ def test_a_run_of_other_rules_says_so(run: Path) -> None:
     path = run / "stages" / "02-filter" / "stage.json"
     report = json.loads(path.read_text())
     report["version"] = 1
+    del report["checksum"]  # as a run from before the checksums
     del report["settings"]["max_mojibake"]
     path.write_text(json.dumps(report | {"settings": report["settings"] | {"gone": 3}}))
     found = filter_run(run)

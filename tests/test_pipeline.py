@@ -16,6 +16,7 @@ import pytest
 from rows import Scripted, question, run_shards
 
 from finemed.config import BuildConfig, JudgeConfig
+from finemed.engines.base import Silent
 from finemed.errors import BackendError, ConfigError, StageError, StoreError
 from finemed.llm.base import Completion, Request
 from finemed.pipeline.plan import STAGES, Plan, stage_folder
@@ -423,14 +424,31 @@ def damage(path: Path) -> None:
     "harm", [damage, Path.unlink, lambda path: path.write_bytes(b"")], ids=["bit", "gone", "empty"]
 )
 @pytest.mark.parametrize("file", ["kept-00000.parquet", "drop-00001.parquet"])
-def test_a_damaged_shard_is_noticed_and_named(copy: Path, file: str, harm: Any) -> None:
+def test_a_damaged_shard_is_named_and_made_again(copy: Path, file: str, harm: Any) -> None:
+    before = contents(copy / "run")
     path = stage_folder(copy / "run", "dedup_passages") / file
     harm(path)
-    for call in (run_build, preview):
-        with pytest.raises(StoreError) as error:
-            call(plan_of(copy), copy / "run")
-        assert str(path) in str(error.value)
-        assert f"remove {path.parent}" in str(error.value)
+    said: list[str] = []
+    found = preview(plan_of(copy), copy / "run", say=said.append)
+    place = STAGES.index("dedup_passages")
+    assert [action for _, action, _ in found[place - 1 : place + 2]] == ["reuse", "run", "depends"]
+    assert [str(path) in message for message in said] == [True]
+    heard = Heard()
+    ages_before = ages(copy / "run")
+    run_build(plan_of(copy), copy / "run", progress=heard)
+    assert redone(copy / "run", ages_before) == ["dedup_passages"]
+    assert [message for message in heard.said if str(path) in message] == said
+    assert contents(copy / "run") == before
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
 
 
 def test_the_advice_for_a_damaged_shard_works(copy: Path) -> None:

@@ -264,7 +264,7 @@ def test_a_faulty_stage_fails_the_run_and_its_shard_is_not_written(fault: str, t
     named = {"writes a wrong schema": "license", "invents": "p9"}.get(fault, first_row(second))
     assert named in message
     written = sorted(path.name for path in stage_folder(run, "filter").iterdir())
-    assert written == ["begun.json", "drop-00000.parquet", "kept-00000.parquet"]
+    assert written == ["begun.json", "drop-00000.parquet", "kept-00000.parquet", "mark-00000.json"]
     assert not stage_folder(run, "dedup_passages").exists()
 
 

@@ -229,10 +229,12 @@ def test_begin_reopens_a_finished_stage(tmp_path: Path) -> None:
 def test_a_shard_without_its_drops_is_not_there(tmp_path: Path) -> None:
     folder = notes_folder(tmp_path)
     folder.begin("f1")
-    write_parquet(folder.drop_path(0), DROPS)
-    assert not folder.has(0)
-    write_parquet(folder.kept_path(0), NOTES)
+    folder.write(0, NOTES, DROPS)
     assert folder.has(0)
+    folder.drop_path(0).unlink()
+    again = notes_folder(tmp_path)
+    again.begin("f1")
+    assert not again.has(0)
 
 
 def test_finished_knows_its_own_fingerprint_only(tmp_path: Path) -> None:
@@ -260,8 +262,13 @@ def test_finished_detects_a_changed_file_and_names_it(tmp_path: Path, name: str,
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
-    with pytest.raises(StoreError, match=f"{name}: missing or changed"):
-        folder.finished("f1")
+    said: list[str] = []
+    again = notes_folder(tmp_path)
+    assert again.finished("f1", said.append) is None
+    assert len(said) == 1
+    assert f"{name}: {'missing' if gone else 'changed since it was written'}" in said[0]
+    with pytest.raises(StoreError, match=r"(missing|changed).*run `finemed build` again"):
+        notes_folder(tmp_path).read(0)
 
 
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:

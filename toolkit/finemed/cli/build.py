@@ -56,7 +56,9 @@ def build(
     plan = Plan(config, config_path.parent)
     folder = run or config_path.parent / config.run_dir
     if dry_run:
-        actions = preview_release(plan, folder, restart_from=restart_from, until=until)
+        actions = preview_release(
+            plan, folder, restart_from=restart_from, until=until, say=lambda fault: click.echo(fault, err=True)
+        )
         if as_json:
             click.echo(json.dumps([{"stage": name, "action": action} for name, action, _ in actions], indent=2))
         else:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 RUN = click.argument("run", type=click.Path(path_type=Path, file_okay=False), default="run")
 TASK = click.option("--task", help="Only replies to this prompt: `judge`, or one version of it: `judge@2`.")
+SHOWN = 20
 MODEL = click.option("--model", help="Only replies of this model, as rows carry it: `openai:NAME`.")
 
 
 def _open(run: Path) -> Journal:
     from finemed.store.journal import Journal
 
-    return Journal.of(run)
+    return Journal.of(run, lambda message: click.echo(message, err=True))
 
 
 @click.group()
@@ -45,18 +46,53 @@ def stats(run: Path, as_json: bool) -> None:
 @journal.command()
 @RUN
 def verify(run: Path) -> None:
-    """Check the file and every reply's checksum; exits with 1 where something is damaged."""
-    from finemed.errors import StoreError
+    """Check the file and every reply's checksum; exits with 1 where something is damaged.
 
-    count, faults = _open(run).verify()
-    for fault in faults[:20]:
+    A file that cannot be read at all is refused; `finemed journal salvage` is for it.
+    """
+    opened = _open(run)
+    count, faults = opened.verify()
+    aside = opened.damaged()
+    for fault in faults[:SHOWN]:
         click.echo(f"{fault.key or 'file'}\t{fault.fact}")
-    if faults:
-        raise StoreError(
-            f"{run / 'journal.sqlite'}: {len(faults)} faults in {count:,} replies; restore a copy, or take the damaged "
-            "replies out with `finemed journal prune --damaged`: their calls are then made again"
+    if len(faults) > SHOWN:
+        click.echo(f"and {len(faults) - SHOWN:,} more")
+    if aside:
+        click.echo(f"{aside:,} damaged replies were set aside before; `finemed journal prune --damaged` removes them")
+    if not faults:
+        click.echo(f"{count:,} replies, all sound")
+        return
+    if any(not fault.key for fault in faults):
+        remedy = f"`finemed journal salvage {run}` takes out every reply that can be read and keeps the old file"
+    else:
+        remedy = (
+            "the next build sets them aside and makes their calls again; `finemed journal prune --damaged` removes them"
         )
-    click.echo(f"{count:,} replies, all sound")
+    click.echo(f"finemed: {run / 'journal.sqlite'}: {len(faults)} faults in {count:,} replies; {remedy}", err=True)
+    raise click.exceptions.Exit(1)
+
+
+@journal.command()
+@RUN
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def salvage(run: Path, as_json: bool) -> None:
+    """Put a journal of all readable replies in the place of a damaged one.
+
+    The old file is kept as journal.damaged-N.sqlite. Replies that are lost are asked for, and paid, again by the next
+    build that needs them. Does nothing where all replies are sound.
+    """
+    from finemed.store.salvage import salvage as take_out
+
+    result = take_out(run)
+    if as_json:
+        click.echo(json.dumps(result.plain(), indent=2))
+    elif result.kept is None:
+        click.echo(f"{result.recovered:,} replies, all sound; nothing to salvage")
+    else:
+        click.echo(
+            f"{result.recovered:,} replies recovered, {result.bad:,} bad, {result.unreadable:,} pages unreadable; the "
+            f"old file is {result.kept}"
+        )
 
 
 @journal.command()
@@ -92,8 +128,8 @@ def prune(run: Path, task: str | None, model: str | None, before: str | None, da
         raise click.UsageError("--damaged goes alone")
     found = _open(run)
     if damaged:
-        keys = {fault.key for fault in found.verify()[1] if fault.key}
-        told = f"{len(keys):,} damaged replies"
+        count = sum(1 for fault in found.verify()[1] if fault.key) + found.damaged()
+        told = f"{count:,} damaged replies"
     else:
         count, tokens = found.count(task=task, model=model, before=before)
         told = f"{count:,} replies that cost {tokens:,} tokens"
@@ -101,7 +137,7 @@ def prune(run: Path, task: str | None, model: str | None, before: str | None, da
         click.echo(f"would remove {told}; add --yes to do it")
         return
     if damaged:
-        found.discard(keys)
+        found.discard_damaged()
     else:
         found.prune(task=task, model=model, before=before)
     click.echo(f"removed {told}")

@@ -36,7 +36,7 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
         return
     with shown_progress() as progress:
         build_release(build_plan, folder, until=last, progress=progress)
-    found = estimate(build_plan, folder)
+    found = estimate(build_plan, folder, lambda fault: click.echo(fault, err=True))
     if as_json:
         click.echo(json.dumps(found.plain(), indent=2))
         return

@@ -72,7 +72,7 @@ class Lines:
         self.tallies.append((self._stage, tally))
 
     def say(self, message: str) -> None:
-        click.echo(f"{self._stage}: {message}", err=True)
+        click.echo(f"{self._stage}: {message}" if self._stage else message, err=True)
 
     def advance(self, rows: float) -> None:
         self._done += rows
@@ -88,7 +88,7 @@ class Lines:
     def finish(self, summary: str) -> None:
         calls = f"; {spoken(self._tally)}" if self._tally and (self._tally.calls or self._tally.stored) else ""
         click.echo(f"{self._stage}: {summary} ({time.monotonic() - self._started:.1f} s){calls}", err=True)
-        self._tally = None
+        self._stage, self._tally = "", None  # what is said between stages belongs to none
 
     def close(self) -> None:
         """Nothing is left to be put in order."""
@@ -135,7 +135,7 @@ class Bars:
         self.tallies.append((self._stage, tally))
 
     def say(self, message: str) -> None:
-        self._bars.console.print(f"{self._stage}: {message}", markup=False)
+        self._bars.console.print(f"{self._stage}: {message}" if self._stage else message, markup=False)
 
     def finish(self, summary: str) -> None:
         if self._task is not None:
@@ -145,7 +145,7 @@ class Bars:
         self._bars.console.print(
             f"{self._stage:<22} {summary}  [dim]{time.monotonic() - self._started:.1f} s{calls}[/dim]"
         )
-        self._tally = None
+        self._stage, self._tally = "", None
 
     def close(self) -> None:
         """Stops drawing and shows the cursor again."""

@@ -26,7 +26,8 @@ def reparse(stage: str, config_path: Path, run: Path | None, as_json: bool) -> N
     from finemed.publish.inspect.status import printable
 
     config = load_config(config_path)
-    found = read_again(Plan(config, config_path.parent), run or config_path.parent / config.run_dir, stage)
+    folder = run or config_path.parent / config.run_dir
+    found = read_again(Plan(config, config_path.parent), folder, stage, lambda fault: click.echo(fault, err=True))
     if as_json:
         click.echo(json.dumps({"stage": stage, "states": dict(sorted(found.states.items()))}, indent=2))
         return

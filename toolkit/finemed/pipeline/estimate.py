@@ -13,7 +13,6 @@ replies in the journal, rates and yields of a trial.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,13 +20,14 @@ from typing import Any
 
 import polars as pl
 
+from finemed.errors import StoreError
 from finemed.llm.accounting import cost
 from finemed.llm.base import Request
 from finemed.pipeline.plan import STAGES, Plan, stage_folder
-from finemed.store.atomic import read_json
 from finemed.store.journal import Journal
 from finemed.store.manifest import read_manifest
-from finemed.store.shards import ShardFolder
+from finemed.store.sealed import read_sealed, write_sealed
+from finemed.store.shards import Say, ShardFolder, unheard
 from finemed.text.segment import estimate_tokens
 
 SAMPLE_ROWS = 100
@@ -136,16 +136,20 @@ def free_stages(plan: Plan) -> str | None:
     return None
 
 
-def estimate(plan: Plan, run: Path) -> BuildEstimate:
+def estimate(plan: Plan, run: Path, say: Say = unheard) -> BuildEstimate:
     """Estimates the stages that are not finished, from the rows of those that are.
+
+    Damaged replies count as not stored; `say` is told of them.
 
     Raises:
         FineMedError: the run's files are damaged.
     """
     reports = {report["stage"]: report for report in read_manifest(run)["stages"]}
     measured = read_trial(run)
-    journal = Journal.of(run) if (run / "journal.sqlite").exists() else None
+    journal = Journal.of(run, say) if (run / "journal.sqlite").exists() else None
     try:
+        if journal is not None:
+            journal.check()
         known = _Known(run, reports, measured, journal)
         return BuildEstimate(list(_stages(plan, known)))
     finally:
@@ -155,9 +159,24 @@ def estimate(plan: Plan, run: Path) -> BuildEstimate:
 
 def read_trial(run: Path) -> dict[str, dict[str, Any]]:
     """What the latest trial measured, by stage; empty without one."""
+    return {entry["stage"]: entry for entry in read_trials(run)}
+
+
+def read_trials(run: Path) -> list[dict[str, Any]]:
+    """What all trials of a run measured, the latest last.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
     path = run / "trial.json"
-    entries = read_json(path, "trials")["trials"] if path.exists() else []
-    return {entry["stage"]: entry for entry in entries}
+    if not path.exists():
+        return []
+    remedy = "remove it and run `finemed trial` again; the replies are in the journal"
+    entries = read_sealed(path, "trials", remedy=remedy)[0]["trials"]
+    named = ("stage", "prompt", "model")
+    if not isinstance(entries, list) or not all(isinstance(e, dict) and set(named) <= set(e) for e in entries):
+        raise StoreError(f"{path}: damaged (`trials` does not hold what trials measured); {remedy}")
+    return entries
 
 
 @dataclass
@@ -195,7 +214,7 @@ def _sample(run: Path, name: str, before: pl.DataFrame) -> pl.DataFrame:
     """The first rows of a finished stage."""
     folder = ShardFolder(stage_folder(run, name), pl.Schema())
     for index in folder.indices():
-        found = pl.read_parquet(folder.kept_path(index), glob=False)
+        found = folder.kept(index)
         if found.height:
             return found.head(SAMPLE_ROWS)
     return before
@@ -292,10 +311,6 @@ def _completion_tokens(name: str, stage: Any, known: _Known) -> tuple[float, str
 
 def write_trial(run: Path, entries: list[dict[str, Any]]) -> None:
     """Keeps what a trial measured, the latest last; entries of the same stage, prompt and model are replaced."""
-    from finemed.store.atomic import write_atomic
-
-    path = run / "trial.json"
-    past = read_json(path, "trials")["trials"] if path.exists() else []
     fresh = {(entry["stage"], entry["prompt"], entry["model"]) for entry in entries}
-    kept = [entry for entry in past if (entry["stage"], entry["prompt"], entry["model"]) not in fresh]
-    write_atomic(path, (json.dumps({"trials": [*kept, *entries]}, indent=2, sort_keys=True) + "\n").encode())
+    kept = [entry for entry in read_trials(run) if (entry["stage"], entry["prompt"], entry["model"]) not in fresh]
+    write_sealed(run / "trial.json", {"trials": [*kept, *entries]})

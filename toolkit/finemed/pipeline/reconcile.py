@@ -11,7 +11,7 @@ import polars as pl
 
 from finemed.errors import ReconcileError
 from finemed.stages.base import Contract, Outcome
-from finemed.store.shards import DROP_SCHEMA, ShardFolder, read_columns
+from finemed.store.shards import DROP_SCHEMA, ShardFolder
 
 
 def reconcile(contract: Contract, rows: pl.DataFrame, outcome: Outcome) -> None:
@@ -54,8 +54,13 @@ def kept_inputs(contract: Contract, kept: pl.DataFrame) -> pl.Series:
     return pl.concat([part.rename("row_id") for part in parts]).drop_nulls().unique(maintain_order=True)
 
 
-def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int) -> dict[str, int]:
+def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int | None) -> dict[str, int]:
     """Counts a finished stage and checks the sums and that ids are unique over all shards.
+
+    Args:
+        contract: the stage's.
+        folder: its output.
+        rows_in: rows that entered; None where nobody counted them (an ingest that is not run again).
 
     Returns:
         `rows_in`, `rows_kept` (input rows that live on), `rows_dropped`, `rows_out` (output rows).
@@ -67,11 +72,13 @@ def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int) -> d
     produced: list[pl.Series] = []
     columns = list(dict.fromkeys((*contract.parents, contract.key_out)))
     for index in folder.indices():
-        part = read_columns(folder.kept_path(index), columns)
+        part = folder.kept(index, columns)
         kept_total += kept_inputs(contract, part).len()
         out_total += part.height
-        dropped_total += read_columns(folder.drop_path(index), ["row_id"]).height
+        dropped_total += folder.dropped(index).height
         produced.append(part[contract.key_out].hash(seed=7))
+    if rows_in is None:
+        rows_in = kept_total + dropped_total
     if rows_in != kept_total + dropped_total:
         raise ReconcileError(
             f"{contract.name}: {rows_in} rows in, but {kept_total} kept + {dropped_total} dropped; "

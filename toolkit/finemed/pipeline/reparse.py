@@ -19,7 +19,7 @@ from finemed.llm.ask import ask
 from finemed.llm.base import Answer, Completion, Request, silent
 from finemed.pipeline.plan import STAGES, Plan, stage_folder, stage_number
 from finemed.store.journal import Journal
-from finemed.store.shards import ShardFolder
+from finemed.store.shards import Say, ShardFolder, unheard
 
 NOT_STORED = "not stored: the journal holds no reply to this request"
 
@@ -64,8 +64,10 @@ class _Stored:
         """Nothing to release."""
 
 
-def reparse(plan: Plan, run: Path, name: str) -> Reparsed:
+def reparse(plan: Plan, run: Path, name: str, say: Say = unheard) -> Reparsed:
     """Goes through the rows that a stage reads and reads the stored replies to their requests.
+
+    Damaged replies count as not stored; `say` is told of them.
 
     Raises:
         ConfigError: no such stage, or one that asks no paid backend.
@@ -77,11 +79,12 @@ def reparse(plan: Plan, run: Path, name: str) -> Reparsed:
         raise ConfigError(f"reparse: `{name}` asks no paid backend, so it has no stored replies")
     before = plan.stages()[number - 1].contract
     folder = ShardFolder(stage_folder(run, STAGES[number - 1]), before.schema)
-    if not (folder.path / "stage.json").exists():
+    if not folder.report_path.exists():
         raise InputError(f"{run}: the stage before `{name}` is not finished; run `finemed build` first")
     found = Reparsed(name)
-    journal = Journal.of(run)
+    journal = Journal.of(run, say)
     try:
+        journal.check()
         for answer in ask(
             (request for _, rows in folder.frames() for request in stage.requests(rows)),
             _Stored(stage.backend),

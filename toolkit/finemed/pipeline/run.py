@@ -5,12 +5,14 @@
     result = run_build(Plan(config, Path(".")), Path("run"))
     result.manifest["stages"][-1]["counts"]  ->  {"rows_in": 96, "rows_kept": 96, "rows_dropped": 0, "rows_out": 118}
 
-Every finished shard stays; the same command goes on behind it. Nothing of a run depends on when or where it ran, but
-for `session.json` and the order of rows in the journal.
+Every finished shard stays; the same command goes on behind it. A shard, a report or a reply that is not what was
+written is said and made again. Nothing of a run depends on when or where it ran, but for `session.json` and the order
+of rows in the journal.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,16 +25,17 @@ from finemed import __version__
 from finemed.config import identity, stable_hash
 from finemed.engines.base import Progress, Shards, Silent
 from finemed.engines.local import run_global, run_llm, run_map
-from finemed.errors import StageError
+from finemed.errors import StageError, StoreError
 from finemed.llm.accounting import Budget, Tally
 from finemed.pipeline.plan import STAGES, Plan, fingerprint, output_hash, stage_folder, stage_range
 from finemed.pipeline.reconcile import reconcile, reconcile_totals
 from finemed.sources.records import record_batches
-from finemed.stages.base import Outcome, Stage
-from finemed.store.atomic import read_json, remove_temporaries
+from finemed.stages.base import Outcome, Rows, Stage
+from finemed.store.atomic import remove_leftovers
 from finemed.store.journal import Journal
 from finemed.store.manifest import Session, count_reasons, write_ledger, write_manifest, write_notes
-from finemed.store.shards import ShardFolder
+from finemed.store.sealed import is_counts, read_sealed, write_sealed
+from finemed.store.shards import Say, ShardFolder, unheard
 
 Action = Literal["reuse", "run", "depends"]
 
@@ -88,8 +91,9 @@ def run_build(
     """
     first, last = stage_range(restart_from, until)
     plan.backfill = read_backfill(run)
-    remove_temporaries(run, ("manifest.json", "session.json", "ledger.parquet", "notes.parquet"))
-    state = _State(plan, run, progress or Silent(), Session(run), budget=budget)
+    progress = progress or Silent()
+    remove_leftovers(run)
+    state = _State(plan, run, progress, Session(run, progress.say), budget=budget)
     try:
         before = plan.source_hash()
         todo = list(stages or plan.stages())
@@ -97,7 +101,9 @@ def run_build(
             folder = ShardFolder(stage_folder(run, stage.contract.name), stage.contract.schema)
             folder.clean()
             mark = fingerprint(stage, before)
-            report = folder.finished(mark) if number < first else None
+            report = folder.finished(mark, progress.say) if number < first else None
+            if report is not None and not folder.sealed:
+                report = _recounted(stage, state, folder, report)
             if report is None and number > last:
                 break  # what lies beyond `until` is kept where it still holds, and not run
             if report is None:
@@ -142,7 +148,8 @@ class _State:
     def journal(self, stage: Stage) -> Journal | None:
         """The journal, opened when the first stage needs it."""
         if self._journal is None and hasattr(stage, "requests"):
-            self._journal = Journal(self.run / "journal.sqlite")
+            self._journal = Journal(self.run / "journal.sqlite", self.progress.say)
+            self._journal.check()
             if self.budget is not None:
                 for line in self._journal.stats():
                     self.budget.charge(line["model"], line)
@@ -168,7 +175,7 @@ def _forget(folder: ShardFolder) -> None:
 def _run_stage(stage: Stage, state: _State, folder: ShardFolder, mark: str) -> dict[str, Any]:
     started = time.monotonic()
     contract, progress = stage.contract, state.progress
-    folder.begin(mark)
+    folder.begin(mark, progress.say)
     sink = _Sink(stage, folder)
     records = [0]
     shards: Shards = state.previous.frames if state.previous else _records(state.plan, records)
@@ -177,24 +184,49 @@ def _run_stage(stage: Stage, state: _State, folder: ShardFolder, mark: str) -> d
     tally = Tally(price=state.plan.price(contract.name))
     facts = _dispatch(stage, shards, sink, state, tally)
     counts = reconcile_totals(contract, folder, records[0] if total is None else total)
-    report = folder.finish(
-        {
-            "stage": contract.name,
-            "version": contract.version,
-            "fingerprint": mark,
-            "settings": stage.settings(),
-            "counts": counts,
-            "drops": count_reasons(folder.drops()),
-            "notes": count_reasons(folder.notes()),
-            "facts": facts,
-        }
-    )
+    report = folder.finish(_report(stage, folder, mark, counts, facts))
     seconds = time.monotonic() - started
     rate = round(counts["rows_in"] / max(seconds, 1e-9), 1)
     state.session.stage(contract.name, seconds=round(seconds, 3), rows_per_second=rate)
     progress.finish("{rows_in:,} in, {rows_kept:,} kept, {rows_dropped:,} dropped, {rows_out:,} out".format(**counts))
     if counts["rows_out"] == 0:
         _refuse_nothing(contract.name, counts["rows_in"], report["drops"], state.run)
+    return report
+
+
+def _report(
+    stage: Stage, folder: ShardFolder, mark: str, counts: dict[str, int], facts: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "stage": stage.contract.name,
+        "version": stage.contract.version,
+        "fingerprint": mark,
+        "settings": stage.settings(),
+        "counts": counts,
+        "drops": count_reasons(folder.drops()),
+        "notes": count_reasons(folder.notes()),
+        "facts": facts,
+    }
+
+
+def _recounted(stage: Any, state: _State, folder: ShardFolder, stated: dict[str, Any]) -> dict[str, Any]:
+    """The report of a stage that was finished before reports had checksums, worked out again from its shards."""
+    contract = stage.contract
+    rows_in = state.reports[-1]["counts"]["rows_out"] if state.reports else None
+    counts = reconcile_totals(contract, folder, rows_in)
+    facts: dict[str, Any] = {}
+    if hasattr(stage, "fit") and state.previous is not None:
+        shards = state.previous.frames
+        rows = Rows((rows for _, rows in shards()), lambda: (rows for _, rows in shards()))
+        facts = stage.report(stage.fit(rows))
+    report = folder.finish(_report(stage, folder, stated["fingerprint"], counts, facts))
+    plain = json.loads(json.dumps(report))
+    differing = [name for name in ("counts", "drops", "notes", "facts") if stated.get(name, {}) != plain[name]]
+    if differing:
+        state.progress.say(
+            f"{folder.report_path}: stated other {' and '.join(differing)} than its shards give; they were worked out "
+            "again"
+        )
     return report
 
 
@@ -247,20 +279,43 @@ def _manifest(plan: Plan, reports: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def read_backfill(run: Path) -> dict[str, int]:
-    """Further passages to draw by node id, as ``finemed coverage --backfill`` left them in the run."""
+    """Further passages to draw by node id, as ``finemed coverage --backfill`` left them in the run.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
     path = run / "backfill.json"
-    return {str(node): int(count) for node, count in read_json(path).items()} if path.exists() else {}
+    if not path.exists():
+        return {}
+    remedy = "restore it, or remove it: the further passages that it named are then not drawn"
+    value, sealed = read_sealed(path, remedy=remedy)
+    nodes = value.get("nodes") if sealed else value  # a file from before the checksums holds the nodes alone
+    if not is_counts(nodes):
+        raise StoreError(f"{path}: damaged (not a count of passages for each node); {remedy}")
+    return dict(nodes or {})
 
 
-def preview(plan: Plan, run: Path, restart_from: str | None = None) -> list[tuple[str, Action, dict[str, Any] | None]]:
-    """What `run_build` would do with each stage: `reuse`, `run`, or `depends` on what comes out of those before it."""
+def write_backfill(run: Path, nodes: dict[str, int]) -> None:
+    """Writes what `read_backfill` reads."""
+    write_sealed(run / "backfill.json", {"nodes": dict(sorted(nodes.items()))})
+
+
+def preview(
+    plan: Plan, run: Path, restart_from: str | None = None, say: Say = unheard
+) -> list[tuple[str, Action, dict[str, Any] | None]]:
+    """What `run_build` would do with each stage: `reuse`, `run`, or `depends` on what comes out of those before it.
+
+    A stage with something damaged is run; `say` is told what.
+    """
     first, _ = stage_range(restart_from, None)
     plan.backfill = read_backfill(run)
     before: str | None = plan.source_hash()
     actions: list[tuple[str, Action, dict[str, Any] | None]] = []
     for number, stage in enumerate(plan.stages()):
         folder = ShardFolder(stage_folder(run, stage.contract.name), stage.contract.schema)
-        report = folder.finished(fingerprint(stage, before)) if before is not None and number < first else None
+        report = None
+        if before is not None and number < first:
+            report = folder.finished(fingerprint(stage, before), say)
         if report is not None:
             actions.append((stage.contract.name, "reuse", report))
             before = output_hash(report)

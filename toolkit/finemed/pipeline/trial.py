@@ -27,7 +27,7 @@ from finemed.engines.local import run_llm
 from finemed.errors import InputError
 from finemed.llm.accounting import Budget, Tally
 from finemed.llm.rules.questions import is_deictic
-from finemed.pipeline.estimate import write_trial
+from finemed.pipeline.estimate import read_trials, write_trial
 from finemed.pipeline.plan import STAGES, Plan, stage_folder
 from finemed.records import Sample
 from finemed.stages.base import Outcome
@@ -120,9 +120,11 @@ def trial(plan: Plan, run: Path, *, rows: int, progress: Progress | None = None,
     first = next((n for n, stage in enumerate(stages) if hasattr(stage, "requests") and not stage.backend.free), None)
     first = STAGES.index("generate") if first is None else first
     current = _drawn(run, stages[first - 1], STAGES[first - 1], rows)
-    journal = Journal(run / "journal.sqlite")
+    progress = progress or Silent()
+    journal = Journal(run / "journal.sqlite", progress.say)
     results: list[StageTrial] = []
     try:
+        journal.check()
         if budget is not None:
             for line in journal.stats():
                 budget.charge(line["model"], line)
@@ -135,7 +137,7 @@ def trial(plan: Plan, run: Path, *, rows: int, progress: Progress | None = None,
             if name == "route":
                 current = _routed(stage, plan, current)
             elif hasattr(stage, "requests"):
-                result, current = _tried(stage, plan, current, journal, progress or Silent(), budget)
+                result, current = _tried(stage, plan, current, journal, progress, budget)
                 results.append(result)
             else:
                 current = stage.apply(current).kept
@@ -217,10 +219,7 @@ def _facts(name: str, kept: pl.DataFrame) -> dict[str, float]:
 
 def _earlier(run: Path, results: list[StageTrial]) -> list[dict[str, Any]]:
     """Entries of the same stages with another prompt version or model."""
-    from finemed.store.atomic import read_json
-
-    path = run / "trial.json"
-    past: list[dict[str, Any]] = read_json(path, "trials")["trials"] if path.exists() else []
+    past = read_trials(run)
     now = {(result.stage, result.prompt, result.model) for result in results}
     tried = {result.stage for result in results}
     return [e for e in past if e["stage"] in tried and (e["stage"], e["prompt"], e["model"]) not in now]

@@ -14,6 +14,7 @@ from finemed.publish.pools import refuse_colliding_views
 from finemed.publish.release import Release, release_intact, write_release
 from finemed.records import POOLS
 from finemed.store.atomic import locked
+from finemed.store.shards import Say, unheard
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def build_release(
 
 
 def preview_release(
-    plan: Plan, run: Path, *, until: str | None = None, restart_from: str | None = None
+    plan: Plan, run: Path, *, until: str | None = None, restart_from: str | None = None, say: Say = unheard
 ) -> list[tuple[str, str, str]]:
-    """(stage, action, note) of what `build_release` would do.
+    """(stage, action, note) of what `build_release` would do; `say` is told what is damaged.
 
     Raises:
         ConfigError: no such stage.
@@ -98,7 +99,7 @@ def preview_release(
     if until is not None:
         stage_number(until)
     lines: list[tuple[str, str, str]] = []
-    for name, action, report in preview(plan, run, restart_from):
+    for name, action, report in preview(plan, run, restart_from, say):
         if action == "reuse" and report is not None:
             note = f"{report['counts']['rows_in']} in, {report['counts']['rows_out']} out"
         else:

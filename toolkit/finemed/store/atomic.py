@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
         value = json.loads(path.read_text("utf-8"))
         if not isinstance(value, dict) or not set(keys) <= set(value):
             raise ValueError(f"not an object with {', '.join(keys)}")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove it and run the same command again") from None
     return value
 
@@ -87,11 +88,31 @@ def replace_folder(new: Path, target: Path) -> None:
 def remove_temporaries(folder: Path, names: Iterable[str]) -> None:
     """Removes what an interrupted write of the named files or folders left behind; nothing else is touched."""
     for name in names:
-        path = folder / (name + TEMPORARY)
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        remove(folder / (name + TEMPORARY))
+
+
+def remove(path: Path) -> None:
+    """Removes a file, a link or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_leftovers(run: Path) -> None:
+    """Removes every temporary file that an interrupted command left in a run, whatever it was to become.
+
+    Ours are ``NAME.json.tmp``, ``NAME.parquet.tmp`` and ``NAME.sqlite.tmp`` in the run and its stages, and the release
+    that was being written. A release that was being replaced goes only where the new one stands.
+    """
+    ours = re.compile(r".+\.(json|parquet|sqlite)" + re.escape(TEMPORARY))
+    for folder in (run, *(run / "stages").glob("*")):
+        for path in folder.glob("*" + TEMPORARY) if folder.is_dir() else ():
+            if ours.fullmatch(path.name):
+                remove(path)
+    remove(run / ("release.new" + TEMPORARY))
+    if (run / "release").is_dir():
+        remove(run / ("release.old" + TEMPORARY))
 
 
 def file_hash(path: Path) -> str:

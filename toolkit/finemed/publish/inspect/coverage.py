@@ -17,12 +17,12 @@ from typing import Any
 
 import polars as pl
 
-from finemed.errors import InputError
+from finemed.errors import InputError, StoreError
 from finemed.pipeline.plan import STAGES, stage_folder
-from finemed.pipeline.run import read_backfill
-from finemed.store.atomic import locked, write_json
+from finemed.pipeline.run import read_backfill, write_backfill
+from finemed.store.atomic import locked
 from finemed.store.manifest import read_manifest
-from finemed.store.shards import ShardFolder, read_columns
+from finemed.store.shards import ShardFolder
 
 LEAST_YIELD = 0.1
 """Where (almost) nothing came through, at most ten passages are drawn per missing sample."""
@@ -103,6 +103,7 @@ def read_coverage(run: Path) -> Coverage:
 
     Raises:
         InputError: the folder is no run, or its `quota` stage is not finished.
+        StoreError: what it holds is damaged.
     """
     reports = {report["stage"]: report for report in read_manifest(run)["stages"]}
     if "quota" not in reports:
@@ -110,9 +111,15 @@ def read_coverage(run: Path) -> Coverage:
     stage = next(name for name in reversed(STAGES) if name in reports)
     samples = _samples(run, stage)
     nodes = []
-    for node in reports["quota"]["facts"]["nodes"]:
-        facts = {name: node[name] for name in ("id", "department", "subdepartment", "wanted", "available", "drawn")}
-        nodes.append(NodeCoverage(**facts, got=_count(samples, node["department"], node["subdepartment"])))
+    try:
+        for node in reports["quota"]["facts"]["nodes"]:
+            facts = {name: node[name] for name in ("id", "department", "subdepartment", "wanted", "available", "drawn")}
+            nodes.append(NodeCoverage(**facts, got=_count(samples, node["department"], node["subdepartment"])))
+    except (KeyError, TypeError):
+        raise StoreError(
+            f"{run / 'manifest.json'}: damaged (the facts of `quota` do not name its nodes); run `finemed build` again,"
+            " which writes it anew"
+        ) from None
     return Coverage(stage, nodes)
 
 
@@ -121,7 +128,7 @@ def _samples(run: Path, stage: str) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
     folder = ShardFolder(stage_folder(run, stage), pl.Schema())
     for index in folder.indices():
-        rows = read_columns(folder.kept_path(index), ["passage_id", "department", "subdepartment"]).unique()
+        rows = folder.kept(index, ["passage_id", "department", "subdepartment"]).unique()
         for department, sub in rows.select("department", "subdepartment").iter_rows():
             counts[department, sub] += 1
     return counts
@@ -148,7 +155,7 @@ def backfill(run: Path) -> dict[str, int]:
         if more:
             extra = Counter(read_backfill(run))
             extra.update(more)
-            write_json(run / "backfill.json", dict(sorted(extra.items())))
+            write_backfill(run, extra)
         return more
 
 

@@ -19,13 +19,12 @@ from typing import Any
 import polars as pl
 
 from finemed.config import Columns, FilterConfig, SourceConfig, load_config
-from finemed.errors import ConfigError, InputError
+from finemed.errors import ConfigError, InputError, StoreError
 from finemed.pipeline.plan import stage_folder
 from finemed.records import Passage, frame_schema
 from finemed.sources.columns import check_columns
 from finemed.sources.records import find_files, record_batches
 from finemed.stages.filter import ALL, FilterStage, verdicts
-from finemed.store.atomic import read_json
 from finemed.store.shards import ShardFolder, write_parquet
 from finemed.text.normalise import tidy
 from finemed.text.vocabulary import Vocabulary
@@ -101,19 +100,26 @@ def filter_run(run: Path, config: FilterConfig | None = None) -> Filtered:
     """
     if not (run / "stages").is_dir():
         raise InputError(f"{run}: holds no run; give the folder that `finemed build` made, or a file")
-    report = stage_folder(run, "filter") / "stage.json"
+    filtered = ShardFolder(stage_folder(run, "filter"), SCHEMA)
     note = None
     if config is None:
-        if not report.exists():
+        if not filtered.report_path.exists():
             raise InputError(
                 f"{run}: its filter stage is not finished; run `finemed build --until filter`, or give settings with -c"
             )
-        told = read_json(report, "settings", "version")
-        if told["version"] != (own := FilterStage(FilterConfig()).contract.version):
-            note = f"the run was filtered by version {told['version']} of the rules; shown is what version {own} does"
-        config = FilterConfig.model_validate(
-            {key: value for key, value in told["settings"].items() if key in FilterConfig.model_fields}
-        )
+        told = filtered.report()
+        version = told.get("version")
+        if version != (own := FilterStage(FilterConfig()).contract.version):
+            note = f"the run was filtered by version {version} of the rules; shown is what version {own} does"
+        try:
+            config = FilterConfig.model_validate(
+                {key: value for key, value in told["settings"].items() if key in FilterConfig.model_fields}
+            )
+        except (KeyError, AttributeError, ValueError):
+            raise StoreError(
+                f"{filtered.report_path}: damaged (`settings` are not those of the filter); run `finemed build` again, "
+                "or give settings with -c"
+            ) from None
     folder = ShardFolder(stage_folder(run, "ingest"), SCHEMA)
     if not folder.indices():
         raise InputError(f"{run}: its ingest stage has no shard yet; run `finemed build --until ingest`")

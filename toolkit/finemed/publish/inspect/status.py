@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from finemed.errors import InputError
+from finemed.errors import InputError, StoreError
 from finemed.pipeline.plan import STAGES, stage_folder, stage_number
 from finemed.store.atomic import read_json
 from finemed.store.manifest import count_reasons, read_manifest
@@ -43,6 +43,7 @@ def read_status(run: Path) -> RunStatus:
 
     Raises:
         InputError: the folder is not a run.
+        StoreError: something that it holds is damaged.
     """
     if not (run / "stages").is_dir():
         raise InputError(f"{run}: holds no run; give the folder that `finemed build` made")
@@ -50,9 +51,9 @@ def read_status(run: Path) -> RunStatus:
     lines = []
     for name in STAGES:
         folder = ShardFolder(stage_folder(run, name), pl.Schema())
-        report = folder.path / "stage.json"
+        report = folder.report_path
         current = done.get(name)
-        if report.exists() and current and read_json(report)["fingerprint"] == current["fingerprint"]:
+        if report.exists() and current and folder.report()["fingerprint"] == current["fingerprint"]:
             lines.append(StageStatus(name, "done", current["counts"], current["drops"]))
         elif report.exists():
             lines.append(StageStatus(name, "stale", {}, {}))
@@ -67,7 +68,13 @@ def _release_state(run: Path, done: dict[str, Any]) -> str:
     path = run / "release" / "manifest.json"
     if not path.exists():
         return "none yet"
-    stages = {report["stage"]: report["fingerprint"] for report in read_json(path)["stages"]}
+    try:
+        stages = {report["stage"]: report["fingerprint"] for report in read_json(path, "stages")["stages"]}
+    except (KeyError, TypeError):
+        raise StoreError(
+            f"{path}: damaged (`stages` does not hold the reports of stages); remove {path.parent} and run "
+            "`finemed build` again"
+        ) from None
     current = {name: report["fingerprint"] for name, report in done.items()}
     return str(path.parent) if stages == current else f"{path.parent} (of earlier settings or inputs)"
 
@@ -88,6 +95,7 @@ def read_drops(
     Raises:
         InputError: the folder is not a run.
         ConfigError: no such stage.
+        StoreError: a stage's file is damaged.
     """
     if not (run / "stages").is_dir():
         raise InputError(f"{run}: holds no run; give the folder that `finemed build` made")
