@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 @click.option(
     "--limit", type=click.IntRange(min=0), default=3, show_default=True, help="Most faults to print of each rule."
 )
+@click.option(
+    "--expect-hash", metavar="HASH", help="Hash known from elsewhere: release_hash, or SHA-256 of manifest.json."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def validate(dataset: str, previous: str | None, limit: int, as_json: bool) -> None:
+def validate(dataset: str, previous: str | None, limit: int, expect_hash: str | None, as_json: bool) -> None:
     """Check a release, or anybody's instruction data, against the contract.
 
     PATH is the folder of a release, or a file or folder of JSONL or Parquet with `messages`, `conversations`,
@@ -30,7 +33,7 @@ def validate(dataset: str, previous: str | None, limit: int, as_json: bool) -> N
     from finemed.publish.checks.validate import validate_address
     from finemed.publish.inspect.status import printable
 
-    report = validate_address(dataset, previous=previous)
+    report = validate_address(dataset, previous=previous, expect_hash=expect_hash)
     if as_json:
         click.echo(json.dumps(report.plain(), indent=2))
     else:
@@ -58,4 +61,16 @@ def _lines(report: Report, limit: int) -> list[str]:
             lines.append(f"  - {number - len(faults):,} more")
         if why:
             lines.append(f"  (not applied to all: {why})")
-    return lines
+    return [*lines, *_stated(report)]
+
+
+def _stated(report: Report) -> list[str]:
+    """What a release says of itself and nothing in it proves, and its hashes."""
+    from finemed.publish.checks.claims import FROM_INSIDE
+
+    if report.kind != "release":
+        return []
+    lines = ["stated, not checked:"] if report.stated else []
+    lines += [f"  - {name}: {told}" for name, told in report.stated.items()]
+    lines += [f"{name}: {value}" for name, value in report.hashes.items()]
+    return [*lines, f"note: {FROM_INSIDE}"]

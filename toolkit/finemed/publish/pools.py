@@ -47,7 +47,12 @@ def pool_of(config: str) -> str:
 
 def view_names(taxonomy: Taxonomy) -> dict[str, str]:
     """Department label -> name of its view, such as ``sft_internal_medicine``."""
-    return {department.label: f"sft_{department.id.replace('-', '_')}" for department in taxonomy.departments}
+    return {department.label: view_name(department.id) for department in taxonomy.departments}
+
+
+def view_name(department: str) -> str:
+    """The view of a department's id, such as ``sft_internal_medicine``."""
+    return f"sft_{department.replace('-', '_')}"
 
 
 def refuse_colliding_views(taxonomy: Taxonomy) -> None:

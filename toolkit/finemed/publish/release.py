@@ -31,7 +31,7 @@ from finemed.publish.pools import PoolFiles, arrow_schema, config_names, placed_
 from finemed.publish.separation import check_separation
 from finemed.publish.versions.identity import release_hash
 from finemed.records import POOLS, PooledSample, frame_schema
-from finemed.records.manifest import FORMAT, Manifest
+from finemed.records.manifest import FORMAT, HUB_FILES, Manifest
 from finemed.store.atomic import (
     TEMPORARY,
     file_hash,
@@ -131,7 +131,7 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
 
 
 def release_intact(target: Path) -> bool:
-    """Whether a folder holds a whole release."""
+    """Whether a folder holds a whole release and nothing else."""
     path = target / "manifest.json"
     return path.exists() and _intact(target, read_json(path, "files"))
 
@@ -145,5 +145,7 @@ def _intact(target: Path, manifest: dict[str, Any]) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    """Every file below a folder."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    """Every file and link below a folder but the Hub's own."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(folder).as_posix() for path in found)
+    return sorted(name for name in names if not HUB_FILES.fullmatch(name))

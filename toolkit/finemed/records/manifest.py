@@ -26,6 +26,9 @@ RELEASE_FILES = re.compile(
 )
 """Names of all files that a release may hold."""
 
+HUB_FILES = re.compile(r"\.gitattributes|\.cache/huggingface/.*")
+"""What the Hub and its client lay beside them."""
+
 Count = Annotated[int, Field(ge=0)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Rows = dict[str, dict[str, Count]]
@@ -59,11 +62,15 @@ class StageReport(_Record):
 
 
 class Taxonomy(_Record):
+    """Which tree of departments the rows were classified by."""
+
     name: str
     version: str
 
 
 class ColumnType(_Record):
+    """A column of a pool's files."""
+
     name: str
     type: str
 
@@ -78,6 +85,8 @@ class Apart(_Record):
 
 
 class Separation(_Record):
+    """The check of the files for near-duplicates in two places."""
+
     questions: Apart
     answers: Apart
 
@@ -102,6 +111,8 @@ class Parent(_Record):
 
 
 class Retracted(_Record):
+    """What was taken out since the build."""
+
     tombstones: Count
     rows: dict[str, Count] = Field(description="Pool -> rows taken out since the build.")
 

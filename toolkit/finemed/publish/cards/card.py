@@ -155,6 +155,7 @@ def _view(manifest: dict[str, Any]) -> dict[str, Any]:
     repo = known if known and _REPO.fullmatch(known) else None
     return {
         "notice": EXTRACTIVE_NOTICE,
+        "notes": [part for part in re.split(r"\n\s*\n", str(manifest["card"].get("notes") or "")) if part.strip()],
         "by_name": {stage["stage"]: stage for stage in manifest["stages"]},
         "plot": plot,
         "version": version,

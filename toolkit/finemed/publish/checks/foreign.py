@@ -39,7 +39,14 @@ _NAME = "dataset"
 _MEND = "correct the record, or leave it out"
 _RELEASE_ONLY = {
     "files": "there is no manifest of ours",
+    "manifest": "there is no manifest of ours",
+    "hash": "there is no manifest of ours",
     "card": "there is no manifest of ours to hold a card against",
+    "figures": "there is no manifest of ours to hold figures against",
+    "stages": "there is no manifest of ours",
+    "separation": "the dataset has no pools of ours",
+    "addresses": "it is checked for releases only",
+    "plots": "it is checked for releases only",
     "splits": "there is no manifest of ours",
     "features": "the columns are the dataset's own",
     "pools": "the dataset has no pools of ours",

@@ -96,9 +96,7 @@ def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Comp
         if written_anew(listed) or listed == TOMBSTONES:
             continue
         if not RELEASE_FILES.fullmatch(listed) or ".." in name.parts or path.is_symlink() or not path.is_file():
-            raise PublishError(
-                f"{path}: is no file that a release can have, although manifest.json lists it; run `finemed build` again"
-            )
+            raise PublishError(f"{path}: is listed, but no file that a release can have; run `finemed build` again")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if name.parts[0] == "data" and path.suffix == ".parquet":
             if gone := _copy_rows(path, folder / name, tombstones):
@@ -120,8 +118,8 @@ def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Comp
 
 def finish(composed: Composed, about: About) -> dict[str, Any]:
     """Adds all that names the version, the manifest last; the manifest."""
-    from finemed.publish.cards.croissant import croissant
     from finemed.publish.cards.canvas import drawn_with
+    from finemed.publish.cards.croissant import croissant
     from finemed.publish.cards.plots import write_plots
 
     folder = composed.folder
@@ -205,7 +203,7 @@ def _facts(kept: ReleaseFolder, taken_out: dict[str, int], tombstones: Tombstone
         config: stable_hash([file_hash(path) for path in splits.values()]) for config, splits in kept.data.items()
     }
     if taken_out:
-        figures = _figures(kept)
+        figures = counted(kept)
         facts["figures"] = figures.plain()
         facts["extractive"] = figures.extractive > 0 or any(
             model.startswith("rules@") for model in figures.models["questions"]
@@ -230,7 +228,8 @@ def _in_format(facts: dict[str, Any]) -> dict[str, Any]:
     return facts if text is None else facts | {"card_text": text}
 
 
-def _figures(kept: ReleaseFolder) -> Figures:
+def counted(kept: ReleaseFolder) -> Figures:
+    """The figures of a release's pools."""
     figures = Figures()
     for config, splits in kept.data.items():
         if pool_of(config) == config:

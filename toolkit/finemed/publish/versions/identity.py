@@ -1,8 +1,8 @@
 """What a release is, whatever its version, its day and the file names of its pictures.
 
 Two releases with the same identity hold the same data and say the same about it. It is made from the data files, the
-ledger, the tombstones, and the manifest without what publishing adds; the hash of the card as it reads without a version
-stands in the manifest. So it can be worked out again from the folder alone, whatever the toolkit that looks at it.
+ledger, the tombstones, and the manifest without what publishing adds; the hash of the card as it reads without a
+version stands in the manifest. So it can be worked out again from the folder alone, whatever the toolkit that looks at it.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def publish(
     """
     today = day(date)
     if not release_intact(source):
-        raise StoreError(f"{source}: a file is missing or changed since the build; run `finemed build` again")
+        raise StoreError(f"{source}: a file is missing, changed or not of the build; run `finemed build` again")
     with tempfile.TemporaryDirectory(prefix="finemed-publish-") as work:
         parent, old = last_version(target, Path(work))
         tombstones = (Tombstones.read(old) if old else Tombstones()).plus(Tombstones.read(source))
