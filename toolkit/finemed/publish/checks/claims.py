@@ -58,9 +58,10 @@ def stated(manifest: Manifest | None) -> dict[str, str]:
     if manifest is None:
         return {}
     figures = manifest.figures
-    models = figures.get("models") if isinstance(figures.get("models"), dict) else {}
+    models, listed = figures.get("models"), figures.get("licences")
+    models = models if isinstance(models, dict) else {}
+    listed = listed if isinstance(listed, list) else []
     names = sorted({str(name).rpartition(", ")[0] or str(name) for kind in models.values() for name in kind})
-    listed = figures.get("licences") if isinstance(figures.get("licences"), list) else []
     licences = sorted({str(row.get("license")) for row in listed if isinstance(row, dict)})
     claims = {
         "toolkit": f"it was built with finemed {manifest.finemed}",

@@ -23,7 +23,6 @@ from finemed.publish.checks.rules import REBUILD, Batch
 from finemed.publish.checks.secrets import secret_rows, secrets_of
 from finemed.publish.checks.turns import Turns
 from finemed.publish.pools import pool_of
-from finemed.records import POOLS
 from finemed.stages.phi import describe
 from finemed.text.language import same_code
 from finemed.text.phi import LANGUAGES, scan_all
@@ -103,9 +102,8 @@ def check_phi(batch: Batch, scanned: Scanned, faults: Faults) -> None:
         elif batch.frame["phi_state"][row] != "found":
             told[row] = ("`phi_kinds` names something, but `phi_state` does not say `found`", REBUILD)
     known = _known(batch.frame["language"])
-    if batch.config in POOLS:
-        scanned.rows += known.len()
-        scanned.unknown.update(batch.frame["language"].filter(~known).fill_null("und").to_list())
+    scanned.rows += known.len()
+    scanned.unknown.update(batch.frame["language"].filter(~known).fill_null("und").to_list())
     if known.any():
         faults.apply("phi")
         scanned.columns.update(("prompt", *sides))

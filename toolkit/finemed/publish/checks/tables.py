@@ -92,9 +92,9 @@ class Tables:
             name for name in ("messages", "prompt", "completion", "chosen", "rejected") if name in batch.frame.columns
         ]
         check_secrets(batch.frame, {name: batch.turns(name) for name in nested}, batch.place, faults)
-        check_phi(batch, self.scanned, faults)
-        check_addresses(batch, faults)
-        if batch.config in POOLS:
+        if batch.config in POOLS:  # a view has the very rows of `sft`, or breaks `pools`
+            check_phi(batch, self.scanned, faults)
+            check_addresses(batch, faults)
             self.rows += batch.table.num_rows
             self.pools[batch.config] += batch.table.num_rows
             try:

@@ -2,7 +2,7 @@
 
 Two releases with the same identity hold the same data and say the same about it. It is made from the data files, the
 ledger, the tombstones, and the manifest without what publishing adds; the hash of the card as it reads without a
-version stands in the manifest. So it can be worked out again from the folder alone, whatever the toolkit that looks at it.
+version stands in the manifest. So it can be worked out again from the folder alone, by whatever version of the toolkit.
 """
 
 from __future__ import annotations
