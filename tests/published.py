@@ -9,26 +9,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
 from finemed.assets import demo_file
 from finemed.config import load_config, stable_hash
-from finemed.pipeline.plan import Plan
+from finemed.pipeline.plan import Plan, output_hash
 from finemed.publish.build import build_release
+from finemed.publish.cards.card import card_hash, render_card, renderer_hash
+from finemed.publish.cards.card_facts import column_types
 from finemed.publish.cards.croissant import croissant
+from finemed.publish.checks.derived import drawn
 from finemed.publish.demo import FILES
 from finemed.publish.pools import arrow_schema, split_order
+from finemed.publish.separation import check_separation
 from finemed.publish.targets.target import open_target
+from finemed.publish.versions.compose import counted
+from finemed.publish.versions.folder import ReleaseFolder
+from finemed.publish.versions.identity import facts_of, release_hash
 from finemed.publish.versions.publish import publish
+from finemed.records import POOLS
 from finemed.store.atomic import file_hash, write_json
 
 Rows = list[dict[str, Any]]
@@ -61,7 +72,6 @@ def _leave_out(folder: Path, view: str) -> None:
     manifest = manifest_of(folder)
     del manifest["configs"][view], manifest["content"][view]
     write_json(folder / "manifest.json", manifest)
-    rewrite_card(folder, rf"- config_name: {view}\n(?:  .*\n)*", "")
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -109,22 +119,66 @@ def change(folder: Path, config: str, split: str, number: int, **values: Any) ->
 
 
 def mend(folder: Path) -> None:
-    """Makes manifest, card and Croissant metadata say what the files are."""
+    """Makes manifest, card, plots and Croissant metadata say what the rows are, as if the build had made them."""
     manifest = manifest_of(folder)
     data = {(path.parent.name, path.stem): path for path in (folder / "data").glob("*/*.parquet")}
     manifest["configs"] = {
         config: {split: pq.read_metadata(data[config, split]).num_rows for split in splits if (config, split) in data}
         for config, splits in manifest["configs"].items()
     }
-    content = {
+    manifest["content"] = {
         config: stable_hash([file_hash(data[config, split]) for split in split_order(splits)])
         for config, splits in manifest["configs"].items()
     }
-    card = (folder / "README.md").read_text("utf-8")
-    for config, found in content.items():
-        card = card.replace(f"content {manifest['content'][config][:16]}", f"content {found[:16]}")
-    (folder / "README.md").write_text(card, "utf-8")
-    rehash(folder, {**manifest, "content": content}, metadata=True)
+    first = {config: path for (config, _), path in sorted(data.items(), reverse=True) if config in POOLS}
+    manifest["columns"] = {config: column_types(pq.read_schema(path)) for config, path in sorted(first.items())}
+    with contextlib.suppress(Exception):  # rows of broken columns cannot be counted
+        figures = counted(ReleaseFolder(folder, manifest))
+        manifest["figures"] = figures.plain()
+    with contextlib.suppress(Exception):
+        thresholds = {what: manifest["separation"][what]["threshold"] for what in ("questions", "answers")}
+        manifest["separation"] = check_separation(folder / "data", **thresholds)
+    stones = folder / "tombstones.jsonl"
+    if stones.exists():
+        manifest.setdefault("retracted", {"rows": {}})["tombstones"] = len(stones.read_text("utf-8").splitlines())
+    mend_stages(folder, manifest)
+    reseal(folder, manifest)
+
+
+def mend_stages(folder: Path, manifest: dict[str, Any]) -> None:
+    """Makes the last stages give the rows that are there, and every fingerprint follow from its stage."""
+    pools = {name: sum(splits.values()) for name, splits in manifest["configs"].items() if name in POOLS}
+    asked = [pl.read_parquet(path) for name in pools for path in sorted((folder / "data" / name).glob("*.parquet"))]
+    questions = pl.concat([rows["instruction_id"] for rows in asked]).n_unique()
+    *_, rank, split = manifest["stages"]
+    split["facts"]["pools"] = pools
+    split["counts"] |= {"rows_in": questions, "rows_kept": questions, "rows_out": sum(pools.values())}
+    rank["counts"]["rows_out"] = questions
+    for before, after in pairwise(manifest["stages"]):
+        mark = {name: after[name] for name in ("stage", "version", "settings")}
+        after["fingerprint"] = stable_hash({**mark, "input": output_hash(before)})
+
+
+def reseal(folder: Path, manifest: dict[str, Any]) -> None:
+    """Writes all that is made from a manifest anew, so that hashes, card, plots and metadata agree with it."""
+    manifest = {**manifest, "renderer": renderer_hash()}
+    if "version" in manifest:
+        with contextlib.suppress(Exception):  # figures that cannot be drawn keep their plots
+            pictures = drawn(json.dumps({name: manifest[name] for name in ("figures", "stages")}, sort_keys=True))
+            for name, data in pictures.items():
+                _replace(folder / name, data)
+    manifest["card_text"] = card_hash(facts_of(manifest))
+    manifest["release_hash"] = release_hash(folder, manifest)
+    _replace(folder / "README.md", render_card(manifest, manifest["card"]).encode("utf-8", "replace"))
+    rehash(folder, manifest, metadata=True)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Gives a file other bytes; it may be a link to the file of another folder."""
+    if path.exists() and path.read_bytes() == data:
+        return
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
 
 
 def rehash(folder: Path, manifest: dict[str, Any] | None = None, *, metadata: bool = False) -> None:

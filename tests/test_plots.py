@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from cards import HOSTILE, answers, stage, tiny
 from hypothesis import given, settings
@@ -344,15 +345,14 @@ def test_a_value_beyond_the_last_edge_is_in_the_last_bin() -> None:
 def test_pairs_are_counted_by_length_in_characters() -> None:
     figures = Figures()
     for chosen, rejected in (("aaaa", "bb"), ("é日", "xy"), ("a", "bbbb")):
-        figures._pair(
-            {
-                "chosen": [{"role": "assistant", "content": chosen}],
-                "rejected": [{"role": "assistant", "content": rejected}],
-                "chosen_score": 7.5,
-                "rejected_score": 7.25,
-                "chosen_model": "m",
-            }
-        )
+        row = {
+            "chosen": [{"role": "assistant", "content": chosen}],
+            "rejected": [{"role": "assistant", "content": rejected}],
+            "chosen_score": 7.5,
+            "rejected_score": 7.25,
+            "chosen_model": "m",
+        }
+        figures._pairs(pl.DataFrame([row]))
     found = figures.plain()
     assert {name: found["chosen_length"][name] for name in ("longer", "equal", "shorter")} == {
         "longer": 1,

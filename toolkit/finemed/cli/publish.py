@@ -84,4 +84,5 @@ def told(done: Publication, name: str, *, dry_run: bool) -> str:
         lines.append(f"Would publish {done.version} to {name}; nothing was written.")
     else:
         lines.append(f"Published {done.version} to {name}" + (f", commit {done.commit}." if done.commit else "."))
+        lines.append(f"Its hash, for `finemed validate --expect-hash`: {done.release_hash}")
     return "\n".join(lines)

@@ -26,8 +26,18 @@ if TYPE_CHECKING:
     help="Benchmark whose items may not occur in data that is no release: file, hf:// address or short name (medqa, "
     "medmcqa, pubmedqa, mmlu, mmlu_pro); several may be given.",
 )
+@click.option(
+    "--expect-hash", metavar="HASH", help="Hash known from elsewhere: release_hash, or SHA-256 of manifest.json."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def validate(dataset: str, previous: str | None, limit: int, benchmarks: tuple[str, ...], as_json: bool) -> None:
+def validate(
+    dataset: str,
+    previous: str | None,
+    limit: int,
+    benchmarks: tuple[str, ...],
+    expect_hash: str | None,
+    as_json: bool,
+) -> None:
     """Check a release, or anybody's instruction data, against the contract.
 
     PATH is the folder of a release, or a file or folder of JSONL or Parquet with `messages`, `conversations`,
@@ -40,7 +50,7 @@ def validate(dataset: str, previous: str | None, limit: int, benchmarks: tuple[s
     from finemed.publish.checks.validate import validate_address
     from finemed.publish.inspect.status import printable
 
-    report = validate_address(dataset, previous=previous, benchmarks=benchmarks)
+    report = validate_address(dataset, previous=previous, benchmarks=benchmarks, expect_hash=expect_hash)
     if as_json:
         click.echo(json.dumps(report.plain(limit), indent=2))
     else:
@@ -64,6 +74,7 @@ def _lines(report: Report, limit: int) -> Iterator[str]:
             shown = min(limit, len(finding.examples))
             if finding.count > shown and limit:
                 yield f"{indent}- {finding.count - shown:,} more"
+    yield from _stated(report)
 
 
 def _answer(result: Result) -> str:
@@ -85,3 +96,15 @@ def _rate(rate: float, low: float, high: float) -> str:
     from finemed.publish.checks.faults import percent
 
     return f"{percent(rate)} of rows (95% interval {percent(low)} to {percent(high)})"
+
+
+def _stated(report: Report) -> list[str]:
+    """What a release says of itself and nothing in it proves, and its hashes."""
+    from finemed.publish.checks.claims import FROM_INSIDE
+
+    if report.kind != "release":
+        return []
+    lines = ["stated, not checked:"] if report.stated else []
+    lines += [f"  - {name}: {told}" for name, told in report.stated.items()]
+    lines += [f"{name}: {value}" for name, value in report.hashes.items()]
+    return [*lines, f"note: {FROM_INSIDE}"]

@@ -79,7 +79,7 @@ def diff_(target: str, old: str, new: str | None, as_json: bool) -> None:
 
 def _lines(found: dict[str, Any]) -> list[str]:
     parent = found["parent"]["version"] if found["parent"] else "none"
-    lines = [f"version {found['version']}, {found['date']}, after {parent}, release {found['release_hash'][:12]}"]
+    lines = [f"version {found['version']}, {found['date']}, after {parent}", f"release_hash: {found['release_hash']}"]
     for config, splits in found["rows"].items():
         lines.append(f"{config:<32} " + "  ".join(f"{split} {rows:,}" for split, rows in splits.items()))
     lines += [f"{kind}: {', '.join(counts)}" for kind, counts in found["models"].items()]

@@ -328,6 +328,8 @@ class CardConfig(Settings):
     """Licence of the release as a whole; null lists the sources' licences only."""
     contact: str | None = None
     """Where to report a problem with the data."""
+    notes: str | None = None
+    """Your own words on the card; blank lines part paragraphs. What is written into README.md by hand is refused."""
 
 
 class BuildConfig(Settings):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -53,6 +53,16 @@ def _spread(counts: Counter[Any], edges: Sequence[float]) -> dict[str, Any]:
     }
 
 
+def _counted(rows: pl.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
+    """The values of some columns, each combination once, and the number of its rows."""
+    yield from rows.group_by(*columns).len().iter_rows()
+
+
+def _characters(name: str) -> pl.Expr:
+    """Length in characters of the turns of a column, one behind the other."""
+    return pl.col(name).list.eval(pl.element().struct.field("content").str.len_chars()).list.sum().alias(name)
+
+
 @dataclass
 class Answers:
     """Scores and lengths of one kind of answer."""
@@ -60,10 +70,10 @@ class Answers:
     scores: Counter[float] = field(default_factory=Counter)
     characters: Counter[int] = field(default_factory=Counter)
 
-    def add(self, text: str, score: float) -> None:
-        """Counts one answer."""
-        self.scores[score] += 1
-        self.characters[len(text)] += 1
+    def add(self, characters: pl.Series, scores: pl.Series) -> None:
+        """Counts answers by their lengths and scores."""
+        self.characters.update(dict(characters.value_counts().iter_rows()))
+        self.scores.update(dict(scores.value_counts().iter_rows()))
 
     def plain(self) -> dict[str, Any]:
         """The distributions as JSON values."""
@@ -104,48 +114,61 @@ class Figures:
     extractive: int = 0
     rows: int = 0
 
-    def add(self, config: str, rows: list[dict[str, Any]]) -> None:
+    def add(self, config: str, rows: pl.DataFrame) -> None:
         """Counts a batch of published rows."""
-        if pool_of(config) != config:
+        if pool_of(config) != config or not rows.height:
             return
-        for row in rows:
-            self.rows += 1
-            self.extractive += row["extractive"]
-            self.coverage[row["department"], row["subdepartment"]][config] += 1
-            self._models(config, row)
-            if config == "dpo":
-                self._pair(row)
-            else:
-                self.answers[config].add(row["response"], row["response_score"])
-            if config == "sft_reasoning":
-                continue  # the same questions as dpo
-            self.quality[row["quality"]] += 1
-            self.complexity[row["complexity"]] += 1
-            self.task_types[row["task_type"]] += 1
-            self.given["questions"] += row["instruction_model"] == GIVEN
-            self.languages[row["language"] or "und"] += 1
-            self.phi[row["phi_state"]] += 1
-            self.licences[row["source"], row["license"] or "", row["attribution"] or ""] += 1
+        self.rows += rows.height
+        self.extractive += int(rows["extractive"].sum())
+        for department, sub, count in _counted(rows, "department", "subdepartment"):
+            self.coverage[department, sub][config] += count
+        self._models(config, rows)
+        if config == "dpo":
+            self._pairs(rows)
+        else:
+            self.answers[config].add(rows["response"].str.len_chars(), rows["response_score"])
+        if config == "sft_reasoning":
+            return  # the same questions as dpo
+        for name, counts in (
+            ("quality", self.quality),
+            ("complexity", self.complexity),
+            ("task_type", self.task_types),
+            ("phi_state", self.phi),
+        ):
+            for value, count in _counted(rows, name):
+                counts[value] += count
+        for language, count in _counted(rows, "language"):
+            self.languages[language or "und"] += count
+        self.given["questions"] += int((rows["instruction_model"] == GIVEN).sum())
+        for source, licence, attribution, count in _counted(rows, "source", "license", "attribution"):
+            self.licences[source, licence or "", attribution or ""] += count
 
-    def _pair(self, row: dict[str, Any]) -> None:
-        margin = row["chosen_score"] - row["rejected_score"]
-        self.preference["equal" if margin == 0 else "higher" if margin > 0 else "lower"] += 1
-        self.given["pairs"] += row["chosen_model"] == GIVEN
-        chosen, rejected = ("".join(turn["content"] for turn in row[side]) for side in ("chosen", "rejected"))
-        self.answers["dpo_chosen"].add(chosen, row["chosen_score"])
-        self.answers["dpo_rejected"].add(rejected, row["rejected_score"])
-        longer = len(chosen) - len(rejected)
-        self.chosen_length["equal" if longer == 0 else "longer" if longer > 0 else "shorter"] += 1
-        self.length_ratios[round(len(chosen) / max(len(rejected), 1), 6)] += 1
+    def _pairs(self, rows: pl.DataFrame) -> None:
+        """Counts pairs of answers: which side scored higher, and which is longer."""
+        lengths = rows.select(_characters("chosen"), _characters("rejected"))
+        for side in ("chosen", "rejected"):
+            self.answers[f"dpo_{side}"].add(lengths[side], rows[f"{side}_score"])
+        for chosen, rejected, count in _counted(rows, "chosen_score", "rejected_score"):
+            self.preference["equal" if chosen == rejected else "higher" if chosen > rejected else "lower"] += count
+        self.given["pairs"] += int((rows["chosen_model"] == GIVEN).sum())
+        for chosen, rejected, count in _counted(lengths, "chosen", "rejected"):
+            name = "equal" if chosen == rejected else "longer" if chosen > rejected else "shorter"
+            self.chosen_length[name] += count
+            self.length_ratios[round(chosen / max(rejected, 1), 6)] += count
 
-    def _models(self, config: str, row: dict[str, Any]) -> None:
-        self.models["classification"][row["classify_model"]] += 1
-        self.models["questions"][f"{row['instruction_model']}, {row['instruction_prompt']}"] += 1
-        self.models["judgement of questions"][f"{row['judge_model']}, {row['judge_prompt']}"] += 1
-        self.models["judgement of answers"][f"{row['answer_judge_model']}, {row['answer_judge_prompt']}"] += 1
+    def _models(self, config: str, rows: pl.DataFrame) -> None:
+        kinds = {
+            "questions": ("instruction_model", "instruction_prompt"),
+            "judgement of questions": ("judge_model", "judge_prompt"),
+            "judgement of answers": ("answer_judge_model", "answer_judge_prompt"),
+        }
         if config != "dpo":
-            kind = "ordinary answers" if config == "sft" else "reasoning answers"
-            self.models[kind][f"{row['model_name']}, {row['response_prompt']}"] += 1
+            kinds["ordinary answers" if config == "sft" else "reasoning answers"] = ("model_name", "response_prompt")
+        for model, count in _counted(rows, "classify_model"):
+            self.models["classification"][model] += count
+        for kind, names in kinds.items():
+            for model, prompt, count in _counted(rows, *names):
+                self.models[kind][f"{model}, {prompt}"] += count
 
     def mean(self, scores: Counter[int]) -> float:
         """Mean of a score's distribution; 0.0 without rows."""

@@ -47,7 +47,12 @@ def pool_of(config: str) -> str:
 
 def view_names(taxonomy: Taxonomy) -> dict[str, str]:
     """Department label -> name of its view, such as ``sft_internal_medicine``."""
-    return {department.label: f"sft_{department.id.replace('-', '_')}" for department in taxonomy.departments}
+    return {department.label: view_name(department.id) for department in taxonomy.departments}
+
+
+def view_name(department: str) -> str:
+    """The view of a department's id, such as ``sft_internal_medicine``."""
+    return f"sft_{department.replace('-', '_')}"
 
 
 def refuse_colliding_views(taxonomy: Taxonomy) -> None:
@@ -145,18 +150,20 @@ class PoolFiles:
         for writer in self._writers.values():
             writer.close()
 
-    def write(self, config: str, split: str, rows: list[dict[str, Any]]) -> None:
-        """Appends rows to a file.
+    def write(self, config: str, split: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
+        """Appends rows to a file; the rows as they stand there.
 
         Raises:
             StoreError: the file cannot be written.
         """
         try:
-            self._writer(config, split).write_table(pa.Table.from_pylist(rows, schema=arrow_schema(config)))
+            table = pa.Table.from_pylist(rows, schema=arrow_schema(config))
+            self._writer(config, split).write_table(table)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self._folder / config}: cannot write {split}: {error}") from None
         counts = self.rows.setdefault(config, {})
         counts[split] = counts.get(split, 0) + len(rows)
+        return pl.DataFrame(pl.from_arrow(table))
 
     def _writer(self, config: str, split: str) -> pq.ParquetWriter:
         if (config, split) not in self._writers:

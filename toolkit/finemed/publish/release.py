@@ -13,6 +13,7 @@ The folder appears whole or not at all, and its bytes follow from the run alone.
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,15 @@ from finemed.config import CardConfig, stable_hash
 from finemed.errors import StoreError
 from finemed.pipeline.plan import STAGES, stage_folder
 from finemed.pipeline.run import RunResult
-from finemed.publish.cards.card import render_card, templates_hash
+from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.card_facts import column_types
 from finemed.publish.contract import ReleaseContract
 from finemed.publish.figures import Figures, contamination
 from finemed.publish.pools import PoolFiles, arrow_schema, config_names, placed_rows, split_order
 from finemed.publish.separation import check_separation
+from finemed.publish.versions.identity import release_hash
 from finemed.records import POOLS, PooledSample, frame_schema
+from finemed.records.manifest import FORMAT, HUB_FILES, Manifest
 from finemed.store.atomic import (
     TEMPORARY,
     file_hash,
@@ -40,8 +43,6 @@ from finemed.store.atomic import (
 )
 from finemed.store.shards import ShardFolder
 from finemed.taxonomy import Taxonomy
-
-LAYOUT = 3
 
 
 @dataclass(frozen=True)
@@ -65,28 +66,35 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
         raise StoreError(f"{result.run}: stage `{STAGES[-1]}` is not finished; run `finemed build` without --until")
     target = result.run / "release"
     settings = card.model_dump(mode="json")
-    identity = stable_hash({"run": result.manifest, "card": settings, "layout": LAYOUT, "template": templates_hash()})
+    made_of = {**result.manifest, "format": FORMAT, "card": settings, "renderer": renderer_hash()}
     if (target / "manifest.json").exists():
         existing = read_json(target / "manifest.json", "files")
-        if existing.get("release_hash") == identity and _intact(target, existing):
+        if _made_of(existing, made_of) and _intact(target, existing):
             return Release(target, existing, written=False)
     building = target.with_name("release.new" + TEMPORARY)
     remove_temporaries(result.run, ("release.new", "release.old"))
     building.mkdir()
-    manifest = _write_data(result, taxonomy, building)
-    manifest = {"release_hash": identity, "card": settings, **manifest}
+    manifest = {**made_of, **_write_data(result, taxonomy, building)}
     manifest["content"] = {
         config: stable_hash([file_hash(building / "data" / config / f"{split}.parquet") for split in splits])
         for config, splits in manifest["configs"].items()
     }
     for name in ("ledger.parquet", "notes.parquet"):
         shutil.copyfile(result.run / name, building / name)
+    manifest["card_text"] = card_hash(manifest)
+    manifest["release_hash"] = release_hash(building, manifest)
     write_atomic(building / "README.md", render_card(manifest, settings).encode("utf-8", "replace"))
-    names = sorted(path.relative_to(building).as_posix() for path in building.rglob("*") if path.is_file())
-    manifest["files"] = {name: file_hash(building / name) for name in names}
+    manifest["files"] = {name: file_hash(building / name) for name in _names(building)}
+    manifest = Manifest.of(manifest).plain()
     write_json(building / "manifest.json", manifest)
     replace_folder(building, target)
     return Release(target, manifest, written=True)
+
+
+def _made_of(existing: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a release was made of this run with these settings."""
+    plain = json.loads(json.dumps(wanted))
+    return all(existing.get(key) == value for key, value in plain.items())
 
 
 def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[str, Any]:
@@ -98,8 +106,7 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
     with PoolFiles(building / "data") as files:
         for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy):
             contract.check(config, split, rows)
-            figures.add(config, rows)
-            files.write(config, split, rows)
+            figures.add(config, files.write(config, split, rows))
     contract.finish()
     separation = check_separation(
         building / "data",
@@ -108,7 +115,6 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
     )
     run = result.manifest
     return {
-        **run,
         "configs": {
             config: {split: files.rows[config][split] for split in split_order(files.rows[config])}
             for config in config_names(taxonomy)
@@ -125,13 +131,21 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
 
 
 def release_intact(target: Path) -> bool:
-    """Whether a folder holds a whole release."""
+    """Whether a folder holds a whole release and nothing else."""
     path = target / "manifest.json"
     return path.exists() and _intact(target, read_json(path, "files"))
 
 
 def _intact(target: Path, manifest: dict[str, Any]) -> bool:
-    return all(
-        (target / name).exists() and file_hash(target / name) == expected
-        for name, expected in manifest.get("files", {}).items()
-    )
+    """Whether a folder holds the files of its manifest as they were, and no other."""
+    files = manifest.get("files", {})
+    if not isinstance(files, dict) or set(_names(target)) - {"manifest.json"} != set(files):
+        return False
+    return all(file_hash(target / name) == expected for name, expected in files.items())
+
+
+def _names(folder: Path) -> list[str]:
+    """Every file and link below a folder but the Hub's own."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(folder).as_posix() for path in found)
+    return sorted(name for name in names if not HUB_FILES.fullmatch(name))

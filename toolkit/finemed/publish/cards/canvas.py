@@ -110,6 +110,14 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
 
 
+def drawn_with() -> dict[str, str]:
+    """Versions of the libraries that decide a picture's bytes."""
+    import matplotlib as mpl
+    import PIL
+
+    return {"matplotlib": mpl.__version__, "pillow": PIL.__version__}
+
+
 def label(text: str, limit: int) -> str | None:
     """A text of the configuration as one line, cut in its middle if long; None where the font cannot show it.
 

@@ -6,9 +6,11 @@ browser.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from pathlib import PurePosixPath
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -29,10 +31,10 @@ from finemed.publish.cards.card_facts import (
 from finemed.publish.cards.markdown import escape, one_line
 from finemed.publish.cards.plots import by_department
 from finemed.publish.pools import split_order
-from finemed.records import EXTRACTIVE_NOTICE, POOLS
+from finemed.records import EXTRACTIVE_NOTICE, POOLS, rows
 from finemed.store.atomic import file_hash
 
-__all__ = ["escape", "front_matter", "render_card", "templates_hash"]
+__all__ = ["card_hash", "escape", "front_matter", "render_card", "renderer_hash", "templates_hash"]
 
 TEMPLATE = "release.md.jinja"
 
@@ -126,6 +128,21 @@ def templates_hash() -> str:
     return stable_hash({path.name: file_hash(path) for path in folder.iterdir() if path.is_file()})
 
 
+@cache
+def renderer_hash() -> str:
+    """Hash of all that decides how a card, its metadata and its plots read: templates, their code, the columns."""
+    code = [*Path(__file__).parent.glob("*.py"), Path(rows.__file__)]
+    return stable_hash({"templates": templates_hash(), "code": {path.name: file_hash(path) for path in code}})
+
+
+def card_hash(facts: dict[str, Any]) -> str | None:
+    """SHA-256 of the card as it reads without a version; None where the facts are not those of our manifests."""
+    if not {"card", "figures", "stages"} <= facts.keys():
+        return None
+    text = render_card(facts | {"release_hash": "0" * 64, "files": {}}, facts["card"])
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
 def _view(manifest: dict[str, Any]) -> dict[str, Any]:
     """What the templates show beside manifest and settings."""
     drawn = {PurePosixPath(name).stem: name for name in manifest.get("plots", [])}
@@ -138,6 +155,7 @@ def _view(manifest: dict[str, Any]) -> dict[str, Any]:
     repo = known if known and _REPO.fullmatch(known) else None
     return {
         "notice": EXTRACTIVE_NOTICE,
+        "notes": [part for part in re.split(r"\n\s*\n", str(manifest["card"].get("notes") or "")) if part.strip()],
         "by_name": {stage["stage"]: stage for stage in manifest["stages"]},
         "plot": plot,
         "version": version,

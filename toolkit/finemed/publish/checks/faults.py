@@ -25,21 +25,28 @@ from finemed.publish.checks.secrets import redact
 
 RULES = {
     "files": "every file of the manifest is there with its hash, and no other",
-    "card": "the card's front matter can be read and lists the configs",
+    "manifest": "the manifest has the form of its format; version, parent and changelog agree",
+    "hash": "the release's hash follows from its files and the manifest, and is the expected one",
+    "card": "the card reads as the manifest says; its front matter lists the configs",
     "splits": "the splits and row counts of card, manifest and files agree",
+    "figures": "every figure is that of the rows, the ledger and the notes",
+    "stages": "each stage takes what the one before gave; drops and remarks are those of ledger and notes",
     "schema": "columns and types are those of the schemas; no null where none may be",
     "features": "columns and types are those of the previous release, unless the major version rises",
     "ids": "every row has an id of its own",
     "messages": "no message is empty; roles alternate and end with the assistant; a pair differs",
     "pools": "no component, question or document is spread over splits, or over `ttt` and other pools",
+    "separation": "no text nearly repeats one of another split, nor one of `ttt` in another pool",
     "retracted": "no row that was retracted is back",
     "judge": "every score is there and in range, with its reason",
     "cut_off": "answers come to an end; reasoning answers have both sections",
     "secrets": "no key, token, password or private key anywhere",
+    "addresses": "no address that a browser would run instead of open",
     "phi": "no protected health information that is surely some",
     "licence": "licence and attribution of every source are stated",
     "model_licence": "the licence of every model that wrote or judged is stated",
-    "croissant": "the Croissant metadata lists the data files as they are",
+    "croissant": "the Croissant metadata is what the manifest and the data files give",
+    "plots": "every picture is a PNG, and the one that the figures give",
 }
 """Every rule for a release in the order of a report, and what holds where it is kept."""
 CONTENT_RULES = {
@@ -182,6 +189,10 @@ class Report:
     """A release of ours, or anybody's dataset."""
     rows: int
     found: Faults
+    stated: dict[str, str] = field(default_factory=dict)
+    """What a release says that nothing in it can prove -> how it says so."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """`release_hash` as it was worked out, and `manifest_sha256`, which covers every byte."""
 
     @property
     def rules(self) -> dict[str, str]:
@@ -246,6 +257,8 @@ class Report:
             "ok": self.ok,
             "rows": self.rows,
             "rules": {rule: result.plain(examples) for rule, result in self.results().items()},
+            "stated_not_checked": self.stated,
+            "hashes": self.hashes,
         }
 
 

@@ -41,7 +41,14 @@ BATCH_ROWS = 2000
 BATCH_CHARACTERS = 8_000_000
 _RELEASE_ONLY = {
     "files": "there is no manifest of ours",
+    "manifest": "there is no manifest of ours",
+    "hash": "there is no manifest of ours",
     "card": "there is no manifest of ours to hold a card against",
+    "figures": "there is no manifest of ours to hold figures against",
+    "stages": "there is no manifest of ours",
+    "separation": "the dataset has no pools of ours",
+    "addresses": "it is checked for releases only",
+    "plots": "it is checked for releases only",
     "splits": "there is no manifest of ours",
     "features": "the columns are the dataset's own",
     "pools": "the dataset has no pools of ours",

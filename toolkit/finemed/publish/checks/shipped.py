@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
 from pathlib import Path
@@ -23,17 +24,17 @@ import yaml
 from pydantic import ValidationError
 
 from finemed.config import stable_hash
-from finemed.publish.checks.claims import Manifest, short
+from finemed.publish.checks.claims import Claims, short
+from finemed.publish.checks.exposure import check_links
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.secrets import secret_rows
 from finemed.publish.pools import split_order
+from finemed.records.manifest import HUB_FILES, RELEASE_FILES, Manifest, first_fault
 from finemed.store.atomic import file_hash
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
 CROISSANT = "croissant.json"
-_IGNORED = re.compile(r"\.gitattributes|\.cache/huggingface/.*")
-"""What the Hub and its client lay beside the files."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _DATA = re.compile(r"data/([^/]+)/([^/]+)\.parquet")
 _REMAKE = "run `finemed build` or `finemed publish` again; both write the folder as a whole"
@@ -48,21 +49,32 @@ class Shipped:
     """A release folder as it lies there."""
 
     path: Path
-    manifest: Manifest | None
+    manifest: Claims | None
+    whole: Manifest | None = None
+    """The manifest in full; None where it has not the form of ours."""
+    raw: dict[str, Any] = field(default_factory=dict)
+    """The manifest as it was read."""
 
     @classmethod
     def open(cls, path: Path, faults: Faults) -> Shipped:
         """Reads the manifest; a damaged one is a fault."""
         faults.apply("files")
         try:
-            manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
-        except (OSError, ValidationError, ValueError) as error:
+            text = (path / MANIFEST).read_bytes()
+            manifest = Claims.model_validate_json(text)
+            raw = json.loads(text)
+        except (OSError, ValidationError, ValueError, RecursionError) as error:
             fact = f"cannot be read: {short(error)}"
             faults.add("files", MANIFEST, fact, _REMAKE)
             for rule in ("splits", "croissant"):
                 faults.skip(rule, "the manifest cannot be read")
             return cls(path, None)
-        return cls(path, manifest)
+        faults.apply("manifest")
+        try:
+            return cls(path, manifest, Manifest.model_validate_json(text), raw)
+        except ValidationError as error:
+            faults.add("manifest", MANIFEST, f"has not the form of a release's: {first_fault(error)}", _REMAKE)
+        return cls(path, manifest, None, raw)
 
     @cached_property
     def names(self) -> list[str]:
@@ -71,7 +83,7 @@ class Shipped:
         links = [Path(parent, name) for parent, folders, _ in os.walk(self.path) for name in folders]
         found += [link for link in links if link.is_symlink()]
         names = sorted(path.relative_to(self.path).as_posix() for path in found)
-        return [name for name in names if not _IGNORED.fullmatch(name)]
+        return [name for name in names if not HUB_FILES.fullmatch(name)]
 
     @cached_property
     def hashes(self) -> dict[str, str | None]:
@@ -91,6 +103,12 @@ class Shipped:
         found = {(match[1], match[2]): self.path / name for name in self.names if (match := _DATA.fullmatch(name))}
         return {key: path for key, path in sorted(found.items()) if not path.is_symlink()}
 
+    @cached_property
+    def spoilt(self) -> list[str]:
+        """Tables of the manifest that are missing or other files than it names: nothing can be held against them."""
+        listed = self.manifest.files if self.manifest else {}
+        return [name for name in sorted(listed) if name.endswith(".parquet") and self.hashes.get(name) != listed[name]]
+
     def check(self, faults: Faults) -> None:
         """The rules `files`, `card`, `splits`, `croissant`, and `secrets` of what is no table."""
         head = self._front_matter(faults)
@@ -103,8 +121,12 @@ class Shipped:
         for name in self.names:
             if not name.endswith(".parquet"):
                 self._text(name, faults)
+        for name in (CARD, "CHANGELOG.md", CROISSANT):
+            if name in self.names and not (self.path / name).is_symlink():
+                with contextlib.suppress(OSError):
+                    check_links(name, (self.path / name).read_text("utf-8", "replace"), faults)
 
-    def _files(self, manifest: Manifest, faults: Faults) -> None:
+    def _files(self, manifest: Claims, faults: Faults) -> None:
         for name, expected in sorted(manifest.files.items()):
             if name not in self.hashes:
                 faults.add("files", name, "is in the manifest, but not in the folder", _REMAKE)
@@ -113,6 +135,9 @@ class Shipped:
                 faults.add("files", name, f"is not the file of the manifest ({told})", _REMAKE)
         for name in sorted(self.hashes.keys() - manifest.files.keys()):
             faults.add("files", name, "is not in the manifest", f"remove it, or {_REMAKE}")
+        for name in sorted(manifest.files):
+            if not RELEASE_FILES.fullmatch(name) and not name.startswith("data/"):  # those are for `splits`
+                faults.add("files", name, "is no file that a release can have", f"remove it, or {_REMAKE}")
 
     def _front_matter(self, faults: Faults) -> dict[str, Any] | None:
         faults.apply("card")
@@ -132,7 +157,7 @@ class Shipped:
         faults.skip("splits", "the card cannot be read")
         return None
 
-    def _card(self, manifest: Manifest, head: dict[str, Any], faults: Faults) -> None:
+    def _card(self, manifest: Claims, head: dict[str, Any], faults: Faults) -> None:
         """Configs and what stands with them; then their files and counts, which are `splits`."""
         listed: dict[str, dict[str, str]] = {}
         try:
@@ -151,7 +176,7 @@ class Shipped:
             faults.add("card", CARD, "`license` is missing", f"set `card.license`, then {_REMAKE}")
         self._splits(manifest, listed, faults)
 
-    def _described(self, manifest: Manifest, config: dict[str, Any], faults: Faults) -> None:
+    def _described(self, manifest: Claims, config: dict[str, Any], faults: Faults) -> None:
         """`datasets` caches by the description: it must change with the content."""
         name, told = str(config["config_name"]), str(config.get("description", ""))
         if name not in manifest.content or not told.startswith("content "):
@@ -166,7 +191,7 @@ class Shipped:
             fact = f"`description` of {name} names other content than its files; `datasets` would load an older release"
             faults.add("card", f"{CARD}: configs", fact, _REMAKE)
 
-    def _splits(self, manifest: Manifest, listed: dict[str, dict[str, str]], faults: Faults) -> None:
+    def _splits(self, manifest: Claims, listed: dict[str, dict[str, str]], faults: Faults) -> None:
         faults.apply("splits")
         for config, splits in sorted(manifest.configs.items()):
             told = listed.get(config)
@@ -191,7 +216,7 @@ class Shipped:
         if told not in (None, rows):
             faults.add("splits", f"{config}/{split}", f"has {rows} rows, the manifest says {told}", _REMAKE)
 
-    def _croissant(self, manifest: Manifest, faults: Faults) -> None:
+    def _croissant(self, manifest: Claims, faults: Faults) -> None:
         if CROISSANT not in self.names:
             if manifest.version is None:
                 faults.skip("croissant", "the release is not published yet; `finemed publish` adds croissant.json")

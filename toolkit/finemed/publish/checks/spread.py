@@ -36,6 +36,10 @@ class Spread:
     """Whether a document may not be in two splits, nor in `ttt` and another pool."""
     pairs: str = "all"
     """Whether `dpo` has `all` questions of `sft_reasoning`, or a `subset`."""
+    views: dict[str, str] | None = None
+    """View -> label of its department; None where the manifest does not say."""
+    questions: int | None = None
+    """Different questions of all pools, once all rows are known; None where some file lacks their ids."""
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _lacking: dict[str, str] = field(default_factory=dict)
     """Keys that some file lacks, and that file."""
@@ -78,6 +82,8 @@ class Spread:
             faults.skip("pools", f"{file} has no usable column {_KEYS.get(name, name)}")
         own = rows.filter(pl.col("config").cast(pl.String()).is_in(self._pools(rows)))
         elsewhere = pl.col("where") != pl.col("where").first()
+        if "question" not in self._lacking:
+            self.questions = own["question"].n_unique()
         for name in ("component", "question", "document"):
             if name != "document" or self.whole_documents:
                 self._collisions(faults, read, name, own, [name], elsewhere.over(name))
@@ -138,6 +144,19 @@ class Spread:
             self._alone(faults, read, strange, f"is not the row of sft/{split} with its id", _VIEW)
             missing = own.join(view, on="department", how="semi").join(view, on="id", how="anti")
             self._alone(faults, read, missing, f"is not in {config}/{split}, the view of its department", _VIEW)
+            self._foreign(faults, read, str(config), view)
+
+    def _foreign(self, faults: Faults, read: Reader, config: str, view: pl.DataFrame) -> None:
+        """Rows of a view that are of another department than its name says."""
+        if self.views is None:
+            faults.skip("pools", "the manifest does not say which department a view is of")
+        elif config not in self.views:
+            faults.add("pools", config, "is neither a pool nor the view of a department", _VIEW)
+        else:
+            label = self.views[config]
+            own = pl.DataFrame({"department": [label]}).select(pl.col("department").hash())
+            strange = view.join(own, on="department", how="anti")
+            self._alone(faults, read, strange, f"is not of {label[:40]}, the department of {config}", _VIEW)
 
     def _alone(self, faults: Faults, read: Reader, rows: pl.DataFrame, fact: str, remedy: str = _SPLIT_STAGE) -> None:
         ordered = rows.sort("config", "split", "row")

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,18 @@ import polars as pl
 
 from finemed.errors import FineMedError
 from finemed.publish.checks.endings import check_cut_off
-from finemed.publish.checks.exposure import check_phi, check_secrets
+from finemed.publish.checks.exposure import Scanned, check_addresses, check_phi, check_secrets
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.provenance import Provenance
 from finemed.publish.checks.rules import REBUILD, Batch, check_judge, check_messages, check_values
 from finemed.publish.checks.shipped import Shipped
 from finemed.publish.checks.spread import Spread
-from finemed.publish.pools import arrow_schema
+from finemed.publish.figures import Figures
+from finemed.publish.pools import arrow_schema, view_name
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Version
-from finemed.records import SCHEMAS, frame_schema
+from finemed.records import POOLS, SCHEMAS, frame_schema
+from finemed.records.manifest import Manifest
 from finemed.sources.columnar import decoding_errors, footer_errors
 
 RECORDS = {"ledger.parquet": "ledger", "notes.parquet": "note"}
@@ -45,7 +48,13 @@ class Tables:
     previous: Shipped | None
     faults: Faults
     rows: int = 0
-    unscanned: int = 0
+    pools: Counter[str] = field(default_factory=Counter)
+    """Pool -> its rows."""
+    questions: int | None = None
+    figures: Figures = field(default_factory=Figures)
+    uncounted: str = ""
+    """Why the figures do not count all rows."""
+    scanned: Scanned = field(default_factory=Scanned)
 
     def check(self) -> None:
         """Reads all tables once."""
@@ -53,7 +62,8 @@ class Tables:
         faults.apply("schema")
         spread, origin = Spread(), Provenance()
         if manifest is not None:
-            spread = Spread(whole_documents=manifest.whole_documents, pairs=manifest.dpo_questions)
+            views = views_of(self.shipped.whole)
+            spread = Spread(whole_documents=manifest.whole_documents, pairs=manifest.dpo_questions, views=views)
         if not self.shipped.data:
             faults.add("schema", "data", "there is no data/<config>/<split>.parquet", "give the folder of a release")
         for (config, split), path in self.shipped.data.items():
@@ -62,6 +72,7 @@ class Tables:
                 spread.add(batch, faults)
                 origin.add(batch, faults)
         spread.finish(faults, self._read)
+        self.questions = spread.questions
         if manifest is not None:
             origin.finish(manifest.backends, faults)
         else:
@@ -69,8 +80,7 @@ class Tables:
         for name, schema in RECORDS.items():
             if name in self.shipped.names and schema in SCHEMAS:
                 self._record(name, schema)
-        if self.unscanned:
-            faults.skip("phi", f"{self.unscanned} rows are in languages that the detector does not know")
+        self.scanned.tell(faults)
         self._features()
 
     def _rows(self, batch: Batch) -> None:
@@ -83,10 +93,17 @@ class Tables:
             name for name in ("messages", "prompt", "completion", "chosen", "rejected") if name in batch.frame.columns
         ]
         check_secrets(batch.frame, {name: batch.turns(name) for name in nested}, batch.place, faults)
-        unknown = check_phi(batch, faults)
-        own = batch.config in ("sft", "sft_reasoning", "dpo", "ttt")
-        self.rows += batch.table.num_rows if own else 0
-        self.unscanned += unknown if own else 0
+        if batch.config in POOLS:  # a view has the very rows of `sft`, or breaks `pools`
+            check_phi(batch, self.scanned, faults)
+            check_addresses(batch, faults)
+            self.rows += batch.table.num_rows
+            self.pools[batch.config] += batch.table.num_rows
+            try:
+                if any(batch.frame.select(pl.col(pl.Float64).is_nan().any()).row(0)):
+                    raise ValueError("a score is no number")
+                self.figures.add(batch.config, batch.frame)
+            except Exception as error:  # rows that break the schema can make a count fail in any way
+                self.uncounted = f"{batch.config}/{batch.split}: {_short(error)}"
         if self._tombstones is not None:
             faults.apply("retracted")
             for row in batch.frame.select(self._tombstones.mask(batch.frame.columns)).to_series().arg_true():
@@ -175,6 +192,18 @@ class Tables:
     def _read(self, config: str, split: str, row: int, column: str) -> str | None:
         values = _column(self.shipped.data[config, split], column)
         return None if values is None else values[row].as_py()
+
+
+def views_of(manifest: Manifest | None) -> dict[str, str] | None:
+    """View -> label of its department, as the stage `quota` names the nodes of the taxonomy."""
+    quota = manifest.stage("quota") if manifest is not None else None
+    nodes = quota.facts.get("nodes") if quota is not None else None
+    try:
+        return {
+            view_name(node["id"]): str(node["department"]) for node in nodes or () if node["subdepartment"] is None
+        } or None
+    except (TypeError, KeyError, AttributeError):
+        return None
 
 
 def _numbered(name: str, first: int, row: int) -> str:

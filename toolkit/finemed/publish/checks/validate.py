@@ -16,22 +16,31 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from finemed.errors import ConfigError, InputError, PublishError
-from finemed.publish.checks.faults import Faults, Report
+from finemed.publish.checks.apart import check_apart
+from finemed.publish.checks.chain import check_stages
+from finemed.publish.checks.claims import stated
+from finemed.publish.checks.derived import check_derived
+from finemed.publish.checks.faults import RULES, Faults, Report
 from finemed.publish.checks.foreign import validate_foreign
+from finemed.publish.checks.recount import check_figures
 from finemed.publish.checks.shipped import MANIFEST, Shipped
 from finemed.publish.checks.tables import Tables
 
 
-def validate(path: Path, *, previous: Path | None = None, benchmarks: Sequence[str] = ()) -> Report:
+def validate(
+    path: Path, *, previous: Path | None = None, benchmarks: Sequence[str] = (), expect_hash: str | None = None
+) -> Report:
     """Checks a release folder, or a file or folder of anybody's instruction data.
 
     Args:
         path: the folder of a release, or a file or folder of JSONL or Parquet with conversations or pairs.
         previous: the release before it, for the rule `features`.
         benchmarks: files, addresses or short names of benchmarks to look for in data that is no release.
+        expect_hash: `release_hash` of the release, or the SHA-256 of its manifest, known from elsewhere.
 
     Raises:
         InputError: there is nothing there that could be checked.
@@ -42,25 +51,39 @@ def validate(path: Path, *, previous: Path | None = None, benchmarks: Sequence[s
     if (path / "stages").is_dir() and not is_release(path):
         raise InputError(f"{path}: is a run; validate its release, {path / 'release'}")
     if not is_release(path):
+        if expect_hash is not None:
+            raise InputError(f"{path}: is no release, so it has no hash to expect; leave --expect-hash out")
         return validate_foreign(str(path), benchmarks=benchmarks)
     if benchmarks:
         raise ConfigError(
             f"{path}: is a release, whose build has looked for benchmark items; look for others with "
             "`finemed decontaminate`"
         )
-    return validate_release(path, previous=previous)
+    return validate_release(path, previous=previous, expect_hash=expect_hash)
 
 
-def validate_release(path: Path, *, previous: Path | None = None) -> Report:
-    """Checks every file of a release folder."""
+def validate_release(path: Path, *, previous: Path | None = None, expect_hash: str | None = None) -> Report:
+    """Checks every file of a release folder, and all that its manifest says about them."""
     if previous is not None and not is_release(previous):
         raise InputError(f"{previous}: holds no release to compare with; give the folder of the previous version")
     faults = Faults()
     shipped = Shipped.open(path, faults)
+    before = None if previous is None else Shipped.open(previous, Faults())
     shipped.check(faults)
-    tables = Tables(shipped, None if previous is None else Shipped.open(previous, Faults()), faults)
+    tables = Tables(shipped, before, faults)
     tables.check()
-    return Report(str(path), "release", tables.rows, faults)
+    if shipped.spoilt:
+        for rule in ("figures", "stages", "hash"):
+            faults.skip(rule, f"{shipped.spoilt[0]} is missing or another file than the manifest names")
+    else:
+        check_figures(shipped, tables.uncounted or tables.figures, faults)
+        check_stages(shipped, tables.pools, tables.questions, faults)
+    check_apart(shipped, faults)
+    hashes = check_derived(shipped, before, expect_hash, faults)
+    for rule in RULES:
+        if rule not in faults.applied:
+            faults.skip(rule, "the folder holds nothing to apply it to")
+    return Report(str(path), "release", tables.rows, faults, stated(shipped.whole), hashes)
 
 
 def is_release(path: Path) -> bool:
@@ -76,7 +99,9 @@ def is_release(path: Path) -> bool:
     return "release_hash" in found or {"configs", "files"} <= found.keys()
 
 
-def validate_address(text: str, *, previous: str | None = None, benchmarks: Sequence[str] = ()) -> Report:
+def validate_address(
+    text: str, *, previous: str | None = None, benchmarks: Sequence[str] = (), expect_hash: str | None = None
+) -> Report:
     """Checks what an address names: a path on this machine, or ``hf://owner/name[@revision]``.
 
     A release on the Hub is downloaded to a temporary folder; any other dataset is read as it comes.
@@ -86,9 +111,11 @@ def validate_address(text: str, *, previous: str | None = None, benchmarks: Sequ
     """
     with _local(text) as path, _local(previous) as before:
         if path is None:
+            if expect_hash is not None:
+                raise InputError(f"{text}: is no release, so it has no hash to expect; leave --expect-hash out")
             return validate_foreign(text, benchmarks=benchmarks)
-        report = validate(path, previous=before, benchmarks=benchmarks)
-        return Report(text, report.kind, report.rows, report.found)
+        report = validate(path, previous=before, benchmarks=benchmarks, expect_hash=expect_hash)
+        return replace(report, path=text)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -25,10 +25,11 @@ import pyarrow.parquet as pq
 
 from finemed.config import stable_hash
 from finemed.errors import PublishError
-from finemed.publish.cards.card import render_card
+from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.card_facts import column_types
 from finemed.publish.figures import Figures
 from finemed.publish.pools import pool_of
+from finemed.publish.separation import check_separation
 from finemed.publish.targets.target import PublishedVersion
 from finemed.publish.versions.changelog import FILE as CHANGELOG
 from finemed.publish.versions.changelog import prepend
@@ -38,6 +39,7 @@ from finemed.publish.versions.lineage import related_ids
 from finemed.publish.versions.tombstones import FILE as TOMBSTONES
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Version
+from finemed.records.manifest import FORMAT, RELEASE_FILES
 from finemed.store.atomic import file_hash, write_atomic, write_json
 from finemed.store.shards import read_parquet, write_parquet
 
@@ -88,10 +90,13 @@ def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Comp
     folder.mkdir(parents=True)
     ids = related_ids(source, tombstones)
     taken_out: dict[str, int] = {}
-    for path in sorted(path for path in source.path.rglob("*") if path.is_file()):
-        name = path.relative_to(source.path)
-        if any(part.startswith(".") for part in name.parts) or written_anew(name.as_posix()) or path.name == TOMBSTONES:
+    for listed in sorted(source.manifest["files"]):
+        name = PurePosixPath(listed)
+        path = source.path / name
+        if written_anew(listed) or listed == TOMBSTONES:
             continue
+        if not RELEASE_FILES.fullmatch(listed) or ".." in name.parts or path.is_symlink() or not path.is_file():
+            raise PublishError(f"{path}: is listed, but no file that a release can have; run `finemed build` again")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if name.parts[0] == "data" and path.suffix == ".parquet":
             if gone := _copy_rows(path, folder / name, tombstones):
@@ -113,6 +118,7 @@ def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Comp
 
 def finish(composed: Composed, about: About) -> dict[str, Any]:
     """Adds all that names the version, the manifest last; the manifest."""
+    from finemed.publish.cards.canvas import drawn_with
     from finemed.publish.cards.croissant import croissant
     from finemed.publish.cards.plots import write_plots
 
@@ -127,6 +133,8 @@ def finish(composed: Composed, about: About) -> dict[str, Any]:
         "changelog": about.entry,
         "parent": parent
         and {"version": str(parent.version), "release_hash": parent.release_hash, "commit": parent.commit},
+        "renderer": renderer_hash(),
+        "drawn_with": drawn_with(),
     }
     write_atomic(folder / CHANGELOG, prepend(about.entry, about.earlier).encode("utf-8", "replace"))
     manifest["plots"] = write_plots(manifest, folder)
@@ -195,7 +203,7 @@ def _facts(kept: ReleaseFolder, taken_out: dict[str, int], tombstones: Tombstone
         config: stable_hash([file_hash(path) for path in splits.values()]) for config, splits in kept.data.items()
     }
     if taken_out:
-        figures = _figures(kept)
+        figures = counted(kept)
         facts["figures"] = figures.plain()
         facts["extractive"] = figures.extractive > 0 or any(
             model.startswith("rules@") for model in figures.models["questions"]
@@ -204,16 +212,30 @@ def _facts(kept: ReleaseFolder, taken_out: dict[str, int], tombstones: Tombstone
         rows = Counter(facts.get("retracted", {}).get("rows", {}))
         rows.update({name: gone for name, gone in taken_out.items() if pool_of(name) == name})
         facts["retracted"] = {"tombstones": len(tombstones), "rows": dict(sorted(rows.items()))}
-    return facts
+    if taken_out and "separation" in facts:
+        apart = facts["separation"]
+        facts["separation"] = check_separation(
+            kept.path / "data", questions=apart["questions"]["threshold"], answers=apart["answers"]["threshold"]
+        )
+    return _in_format(facts)
 
 
-def _figures(kept: ReleaseFolder) -> Figures:
+def _in_format(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts as they are written now, also where the source's manifest is an older one."""
+    facts["format"] = FORMAT
+    facts.pop("card_text", None)
+    text = card_hash(facts)
+    return facts if text is None else facts | {"card_text": text}
+
+
+def counted(kept: ReleaseFolder) -> Figures:
+    """The figures of a release's pools."""
     figures = Figures()
     for config, splits in kept.data.items():
         if pool_of(config) == config:
             for path in splits.values():
                 for part in batches(path, [name for name in columns_of(path) if name != "messages"]):
-                    figures.add(config, part.to_dicts())
+                    figures.add(config, part)
     return figures
 
 

@@ -1,21 +1,32 @@
 """What a release is, whatever its version, its day and the file names of its pictures.
 
 Two releases with the same identity hold the same data and say the same about it. It is made from the data files, the
-ledger, the tombstones, the card as it would read without a version, and the manifest without what publishing adds.
+ledger, the tombstones, and the manifest without what publishing adds; the hash of the card as it reads without a
+version stands in the manifest. So it can be worked out again from the folder alone, by whatever version of the toolkit.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from finemed.config import stable_hash
-from finemed.publish.cards.card import render_card
+from finemed.publish.cards.card import card_hash
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.store.atomic import file_hash
 
-PUBLISHED_KEYS = ("version", "parent", "date", "repo", "changelog", "plots", "files", "release_hash")
+PUBLISHED_KEYS = (
+    "version",
+    "parent",
+    "date",
+    "repo",
+    "changelog",
+    "plots",
+    "drawn_with",
+    "renderer",
+    "files",
+    "release_hash",
+)
 """Keys of the manifest that publishing writes; all else says how the release was made."""
 WRITTEN_ANEW = ("README.md", "CHANGELOG.md", "croissant.json", "manifest.json")
 
@@ -30,10 +41,19 @@ def facts_of(manifest: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if key not in PUBLISHED_KEYS}
 
 
-def release_hash(folder: Path, manifest: dict[str, Any]) -> str:
-    """Identity of the release that is being made in `folder`."""
+def release_hash(folder: Path, manifest: dict[str, Any], files: dict[str, str | None] | None = None) -> str:
+    """Identity of the release in `folder`.
+
+    Args:
+        folder: holds the files.
+        manifest: of the release, with or without what publishing adds.
+        files: name -> SHA-256 of all files, where they are known.
+    """
     facts = facts_of(manifest)
-    return stable_hash({"files": _kept_files(folder), "card": _card_hash(facts), "facts": facts})
+    known = _kept_files(folder) if files is None else {k: v for k, v in files.items() if not written_anew(k)}
+    if facts.get("format") == 1:  # before the card's hash stood in the manifest
+        return stable_hash({"files": known, "card": card_hash(facts), "facts": facts})
+    return stable_hash({"files": known, "facts": facts})
 
 
 def release_hash_of(release: ReleaseFolder) -> str:
@@ -46,12 +66,8 @@ def release_hash_of(release: ReleaseFolder) -> str:
 def compared_parts(old: ReleaseFolder, new: ReleaseFolder) -> list[str]:
     """What differs beside the rows: keys of the manifest, files; `card` where only its wording does."""
     before, after = facts_of(old.manifest), facts_of(new.manifest)
-    counted = {
-        "configs",
-        "columns",
-        "content",
-        "figures",
-    }  # they follow from the rows, which are compared by themselves
+    # these follow from the rows and the rest, which are compared by themselves
+    counted = {"configs", "columns", "content", "figures", "separation", "card_text"}
     parts = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     parts = [key for key in parts if key not in counted]
     files, others = _kept_files(old.path), _kept_files(new.path)
@@ -67,10 +83,3 @@ def _kept_files(folder: Path) -> dict[str, str]:
     found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
     names = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
     return {name: file_hash(folder / name) for name in names if not written_anew(name)}
-
-
-def _card_hash(facts: dict[str, Any]) -> str | None:
-    if not {"card", "figures", "stages"} <= facts.keys():
-        return None  # a manifest of another program: it has no card that could be rendered
-    text = render_card(facts | {"release_hash": "0" * 64, "files": {}}, facts["card"])
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

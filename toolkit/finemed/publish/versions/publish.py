@@ -51,6 +51,8 @@ class Publication:
     """The version's part of the changelog."""
     taken_out: dict[str, int] = field(default_factory=dict)
     """Config -> rows that were held back, or taken out, because they are retracted."""
+    release_hash: str | None = None
+    """Of the version that was made, or would be."""
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -60,6 +62,7 @@ class Publication:
             "change": self.change,
             "ref": self.ref,
             "commit": self.commit,
+            "release_hash": self.release_hash,
             "diff": None if self.diff is None else self.diff.plain(),
             "files": [{"name": file.name, "bytes": file.bytes, "action": file.action} for file in self.files],
             "card": self.card,
@@ -128,7 +131,7 @@ def publish(
     """
     today = day(date)
     if not release_intact(source):
-        raise StoreError(f"{source}: a file is missing or changed since the build; run `finemed build` again")
+        raise StoreError(f"{source}: a file is missing, changed or not of the build; run `finemed build` again")
     with tempfile.TemporaryDirectory(prefix="finemed-publish-") as work:
         parent, old = last_version(target, Path(work))
         tombstones = (Tombstones.read(old) if old else Tombstones()).plus(Tombstones.read(source))
@@ -201,14 +204,16 @@ def delivered(
         PublishError: the contract is broken, or the target refused.
     """
     check(draft.folder, old)
+    manifest = ReleaseFolder.open(draft.folder).manifest
     told = Publication(
         draft.version,
         draft.parent,
         found.change if found else None,
         diff=found,
         card=(draft.folder / "README.md").read_text("utf-8"),
-        entry=ReleaseFolder.open(draft.folder).manifest["changelog"],
+        entry=manifest["changelog"],
         taken_out=taken_out,
+        release_hash=manifest["release_hash"],
     )
     if dry_run:
         files = target.preview(draft.folder, draft.version, parent=draft.parent)
