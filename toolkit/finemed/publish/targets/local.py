@@ -19,7 +19,9 @@ from pathlib import Path
 
 from finemed.errors import ConfigError, DamagedReleaseError, PublishError
 from finemed.publish.targets.contents import MANIFEST, Contents, read_contents, read_manifest, same_release, unreadable
+from finemed.publish.targets.place import check_place
 from finemed.publish.targets.target import FileChange, PublishedVersion, Pushed
+from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.version import Version
 from finemed.store.atomic import TEMPORARY, flush
 
@@ -32,6 +34,9 @@ class LocalTarget:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
+
+    def check(self) -> None:
+        check_place(self.folder)
 
     def versions(self, *, damaged: Callable[[str], None] | None = None) -> list[PublishedVersion]:
         found: list[PublishedVersion] = []
@@ -51,6 +56,7 @@ class LocalTarget:
         return read_contents(folder, version, remedy=RESTORE).path
 
     def push(self, folder: Path, version: Version, *, message: str, parent: PublishedVersion | None) -> Pushed:
+        self.check()
         release = read_contents(folder, version)
         target = self.folder / str(version)
         with self._held():
@@ -69,6 +75,7 @@ class LocalTarget:
         return Pushed(str(target), None, created=True)
 
     def preview(self, folder: Path, version: Version, *, parent: PublishedVersion | None) -> list[FileChange]:
+        self.check()
         release = read_contents(folder, version)
         held = self._holds(release, version, parent)
         return [FileChange(name, release.bytes(name), "same" if held else "add") for name in release.files]
@@ -117,7 +124,8 @@ class LocalTarget:
         for name in manifest["files"]:
             if not (folder / name).is_file():
                 raise DamagedReleaseError(f"{folder / name}: is missing, though manifest.json lists it; {RESTORE}")
-        return PublishedVersion(version, str(folder), None, manifest["release_hash"])
+        dataset = Dataset.read(manifest, str(folder))
+        return PublishedVersion(version, str(folder), None, manifest["release_hash"], dataset)
 
     def _listed(self) -> str:
         return ", ".join(map(str, self._folders())) or "none"

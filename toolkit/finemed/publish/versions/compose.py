@@ -32,6 +32,7 @@ from finemed.publish.pools import pool_of
 from finemed.publish.targets.target import PublishedVersion
 from finemed.publish.versions.changelog import FILE as CHANGELOG
 from finemed.publish.versions.changelog import prepend
+from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.folder import ReleaseFolder, batches, columns_of, footer
 from finemed.publish.versions.identity import facts_of, release_hash, written_anew
 from finemed.publish.versions.lineage import related_ids
@@ -74,6 +75,8 @@ class About:
     """The version's part of the changelog."""
     earlier: str
     """The parent's whole changelog; empty for the first release."""
+    dataset: Dataset
+    """The dataset that it is a version of, with all versions before it."""
     repo: str | None = None
     """Id on the Hub, where it goes there."""
 
@@ -123,6 +126,7 @@ def finish(composed: Composed, about: About) -> dict[str, Any]:
         "release_hash": composed.release_hash,
         "version": str(about.version),
         "date": about.date,
+        "dataset": about.dataset.plain(),
         **({"repo": about.repo} if about.repo else {}),
         "changelog": about.entry,
         "parent": parent
