@@ -359,6 +359,30 @@ class BuildConfig(Settings):
     split: SplitConfig = SplitConfig()
     card: CardConfig = CardConfig()
 
+    @model_validator(mode="after")
+    def _one_type_a_column(self) -> BuildConfig:
+        """A column that two sources bring has one type: a published file has one for all rows."""
+        known: dict[str, tuple[str, str, str]] = {}
+        for source in self.sources:
+            for name, told in source.columns.extra.items():
+                first, kind, spelt = known.setdefault(name.casefold(), (source.name, told.type, name))
+                if (kind, spelt) != (told.type, name):
+                    raise ValueError(
+                        f"`columns.extra.{name}` of source `{source.name}` is {told.type}, and `{spelt}` of `{first}` "
+                        f"is {kind}; give both the same name and type, or publish one under another name"
+                    )
+        return self
+
+    def extra_columns(self) -> dict[str, dict[str, Any]]:
+        """The sources' own columns that are published: name -> its type, the sources that bring it, what it means."""
+        found: dict[str, dict[str, Any]] = {}
+        for source in self.sources:
+            for name, told in source.columns.extra.items():
+                column = found.setdefault(name, {"type": told.type, "sources": [], "description": None})
+                column["sources"].append(source.name)
+                column["description"] = column["description"] or told.description
+        return dict(sorted(found.items()))
+
     def backend_of(self, section: str) -> Backend:
         """The backend that a section names, with the section's own model where it sets one."""
         settings: LlmConfig = getattr(self, section)

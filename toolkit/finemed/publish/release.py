@@ -41,7 +41,7 @@ from finemed.store.atomic import (
 from finemed.store.shards import ShardFolder
 from finemed.taxonomy import Taxonomy
 
-LAYOUT = 3
+LAYOUT = 4
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
     (split,) = [stage for stage in result.manifest["stages"] if stage["stage"] == "split"]
     settings = split["settings"]
     contract = ReleaseContract(whole_documents=settings["whole_documents"])
-    figures = Figures()
-    with PoolFiles(building / "data") as files:
-        for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy):
+    figures, extra = Figures(), result.manifest["extra_columns"]
+    with PoolFiles(building / "data", extra) as files:
+        for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy, extra):
             contract.check(config, split, rows)
             figures.add(config, rows)
             files.write(config, split, rows)
@@ -114,7 +114,7 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
             for config in config_names(taxonomy)
             if config in files.rows
         },
-        "columns": {pool: column_types(arrow_schema(pool)) for pool in POOLS if pool in files.rows},
+        "columns": {pool: column_types(arrow_schema(pool, extra)) for pool in POOLS if pool in files.rows},
         "figures": figures.plain(),
         "separation": separation,
         "contamination": contamination(result.run, run["benchmarks"]),

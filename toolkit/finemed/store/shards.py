@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from finemed.errors import StoreError
-from finemed.records import Drop, frame_schema
+from finemed.records import ADDED_LATER, Drop, frame_schema
 from finemed.store.atomic import TEMPORARY, file_hash, read_json, remove_temporaries, write_json, write_with
 
 DROP_SCHEMA = frame_schema(Drop)
@@ -48,6 +48,9 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
         rows = pl.read_parquet(path, memory_map=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
+    if schema is not None and (absent := [name for name in ADDED_LATER if name in schema and name not in rows.schema]):
+        nulls = [pl.lit(None, schema[name]).alias(name) for name in absent]
+        rows = rows.with_columns(nulls).select(*(name for name in schema if name in {*rows.columns, *absent}))
     if schema is not None and rows.schema != schema:
         raise StoreError(f"{path}: holds {list(rows.schema)}, expected {list(schema)}; remove its folder and run again")
     return rows

@@ -15,8 +15,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from finemed.publish.checks.exposure import PHI_FROM
-from finemed.publish.pools import arrow_schema, pool_of, split_order
+from finemed.publish.pools import pool_of, split_order
 from finemed.records import PUBLISHED
 from finemed.store.atomic import file_hash
 
@@ -80,7 +82,7 @@ def croissant(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
         **_responsible(manifest),
         "distribution": _files(manifest, folder),
         "recordSet": [
-            _record_set(config, split, rows)
+            _record_set(config, split, rows, folder, manifest.get("extra_columns", {}))
             for config, splits in sorted(manifest["configs"].items())
             for split, rows in ((name, splits[name]) for name in split_order(splits))
         ],
@@ -122,7 +124,7 @@ def _files(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 # --- record sets -----------------------------------------------------------------------------------------------------
 
 
-def _record_set(config: str, split: str, rows: int) -> dict[str, Any]:
+def _record_set(config: str, split: str, rows: int, folder: Path, extra: dict[str, Any]) -> dict[str, Any]:
     name = f"{config}/{split}"
     row = PUBLISHED[pool_of(config)]
     view = f" A view: rows of sft/{split}." if pool_of(config) != config else ""
@@ -132,18 +134,31 @@ def _record_set(config: str, split: str, rows: int) -> dict[str, Any]:
         "name": name,
         "description": f"{row.__doc__} {rows} rows.{view}",
         "key": {"@id": f"{name}/id"},
-        "field": [_field(name, column, row) for column in arrow_schema(config)],
+        "field": [
+            _field(name, column, _meaning(column.name, row, extra))
+            for column in pq.read_schema(folder / "data" / config / f"{split}.parquet")
+        ],
     }
 
 
-def _field(record_set: str, column: Any, row: Any) -> dict[str, Any]:
+def _meaning(column: str, row: Any, extra: dict[str, Any]) -> str:
+    """What a column holds: ours says its row class, a source's own one the configuration."""
+    if column in row.model_fields:
+        return row.model_fields[column].description or ""
+    told = extra.get(column)
+    if told is None:
+        return ""
+    return " ".join(filter(None, [told.get("description"), f"Column of the sources {', '.join(told['sources'])}."]))
+
+
+def _field(record_set: str, column: Any, meaning: str) -> dict[str, Any]:
     """One column; a list of structs becomes an array whose sub-fields take the struct's parts by JSON path."""
     identity = f"{record_set}/{column.name}"
     found: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": identity,
         "name": identity,
-        "description": row.model_fields[column.name].description or "",
+        "description": meaning,
     }
     if str(column.type) in _TYPES:
         return {**found, "dataType": _TYPES[str(column.type)], "source": _source(record_set, column.name)}

@@ -9,9 +9,17 @@ A manifest may come from anywhere; what does not have these types is refused as 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class OwnColumn(BaseModel):
+    """A source's own column, as the configuration declared it."""
+
+    type: Literal["string", "integer", "number", "boolean"]
+    sources: list[str]
+    description: str | None = None
 
 
 class Manifest(BaseModel):
@@ -24,6 +32,8 @@ class Manifest(BaseModel):
     content: dict[str, str] = {}
     version: str | None = None
     backends: dict[str, Any] = {}
+    columns: dict[str, list[dict[str, str]]] = {}
+    extra_columns: dict[str, OwnColumn] = {}
     stages: list[dict[str, Any]] = []
     dpo_questions: str = "all"
 

@@ -25,10 +25,10 @@ from finemed.publish.checks.provenance import Provenance
 from finemed.publish.checks.rules import REBUILD, Batch, check_judge, check_messages, check_values
 from finemed.publish.checks.shipped import Shipped
 from finemed.publish.checks.spread import Spread
-from finemed.publish.pools import arrow_schema
+from finemed.publish.pools import arrow_schema, pool_of
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Version
-from finemed.records import SCHEMAS, frame_schema
+from finemed.records import ADDED_LATER, SCHEMAS, frame_schema
 
 RECORDS = {"ledger.parquet": "ledger", "notes.parquet": "note"}
 """Tables beside the data, and the name of their schema."""
@@ -118,11 +118,15 @@ class Tables:
     def _columns(self, place: str, config: str, path: Path) -> list[str]:
         import pyarrow.parquet as pq
 
-        found, wanted = pq.read_schema(path), arrow_schema(config)
+        manifest = self.shipped.manifest
+        extra = {name: column.model_dump() for name, column in manifest.extra_columns.items()} if manifest else {}
+        found, wanted = pq.read_schema(path), arrow_schema(config, extra)
+        stated = manifest.columns.get(pool_of(config)) if manifest else None
+        earlier = {name for name in ADDED_LATER if stated and name not in {column.get("name") for column in stated}}
         names = list(found.names)
         for name in sorted({name for name in names if names.count(name) > 1}):
             self.faults.add("schema", place, f"the column `{name[:60]}` stands twice", REBUILD)
-        for name in sorted(set(wanted.names) - set(names)):
+        for name in sorted(set(wanted.names) - set(names) - earlier):
             self.faults.add("schema", place, f"the column `{name}` is missing", REBUILD)
         for name in sorted(set(names) - set(wanted.names)):
             self.faults.add("schema", place, f"the column `{name[:60]}` is none of docs/columns.md", REBUILD)

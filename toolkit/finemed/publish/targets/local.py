@@ -56,7 +56,6 @@ class LocalTarget:
         return read_contents(folder, version, remedy=RESTORE).path
 
     def push(self, folder: Path, version: Version, *, message: str, parent: PublishedVersion | None) -> Pushed:
-        self.check()
         release = read_contents(folder, version)
         target = self.folder / str(version)
         with self._held():
@@ -75,7 +74,6 @@ class LocalTarget:
         return Pushed(str(target), None, created=True)
 
     def preview(self, folder: Path, version: Version, *, parent: PublishedVersion | None) -> list[FileChange]:
-        self.check()
         release = read_contents(folder, version)
         held = self._holds(release, version, parent)
         return [FileChange(name, release.bytes(name), "same" if held else "add") for name in release.files]

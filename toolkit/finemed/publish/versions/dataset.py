@@ -92,11 +92,10 @@ def dataset_at(place: str, versions: Sequence[PublishedVersion], old: ReleaseFol
         return Dataset.begin(name, versions[0].release_hash).after(*(held.release_hash for held in versions))
     newest, dataset = known[-1], known[-1].dataset
     for held in versions:
-        other = held.dataset is not None and held.dataset.id != dataset.id
-        if other or (held.version < newest.version and held.release_hash not in dataset.lineage):
+        if held.dataset is not None and held.dataset.id != dataset.id:
             raise PublishError(
-                f"{place}: {held.version} is no ancestor of {newest.version}, so the target holds versions of different "
-                "datasets; move those away that do not belong there"
+                f"{place}: {held.version} is a version of the dataset `{held.dataset.name}` ({held.dataset.id}), and "
+                f"{newest.version} of `{dataset.name}` ({dataset.id}); move away what does not belong there"
             )
     return dataset.after(*(held.release_hash for held in versions if held.version >= newest.version))
 
