@@ -320,14 +320,20 @@ class SplitConfig(Settings):
 class CardConfig(Settings):
     """What the dataset card says beyond what the run knows."""
 
-    title: str = "FineMed"
-    """Heading and name on the Hub."""
+    title: str | None = None
+    """Heading and name on the Hub; without one it is the build's `name`."""
     summary: str | None = None
     """One paragraph on what the release is for."""
     license: str | None = None
     """Licence of the release as a whole; null lists the sources' licences only."""
     contact: str | None = None
     """Where to report a problem with the data."""
+    publisher: str | None = None
+    """Who publishes the dataset, a person or an organisation: the author in its citation and the creator in its Croissant
+    metadata. Without one it is the owner of the repository on the Hub, and not stated in a folder."""
+    notes: Annotated[str | None, Field(max_length=20_000)] = None
+    """Your own words, in a section of the card. Blank lines part paragraphs, lines that open with `- ` make lists; all
+    else is shown as it is written."""
 
 
 class BuildConfig(Settings):

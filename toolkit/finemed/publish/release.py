@@ -24,6 +24,7 @@ from finemed.pipeline.plan import STAGES, stage_folder
 from finemed.pipeline.run import RunResult
 from finemed.publish.cards.card import render_card, templates_hash
 from finemed.publish.cards.card_facts import column_types
+from finemed.publish.cards.samples import examples, totals
 from finemed.publish.contract import ReleaseContract
 from finemed.publish.figures import Figures, contamination
 from finemed.publish.pools import PoolFiles, arrow_schema, config_names, placed_rows, split_order
@@ -79,6 +80,11 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
         config: stable_hash([file_hash(building / "data" / config / f"{split}.parquet") for split in splits])
         for config, splits in manifest["configs"].items()
     }
+    data = {
+        config: {split: building / "data" / config / f"{split}.parquet" for split in splits}
+        for config, splits in manifest["configs"].items()
+    }
+    manifest |= {"totals": totals(data), "examples": examples(data)}
     for name in ("ledger.parquet", "notes.parquet"):
         shutil.copyfile(result.run / name, building / name)
     write_atomic(building / "README.md", render_card(manifest, settings).encode("utf-8", "replace"))

@@ -27,6 +27,7 @@ from finemed.config import stable_hash
 from finemed.errors import PublishError
 from finemed.publish.cards.card import render_card
 from finemed.publish.cards.card_facts import column_types
+from finemed.publish.cards.samples import examples, totals
 from finemed.publish.figures import Figures
 from finemed.publish.pools import pool_of
 from finemed.publish.targets.target import PublishedVersion
@@ -77,6 +78,8 @@ class About:
     """The parent's whole changelog; empty for the first release."""
     dataset: Dataset
     """The dataset that it is a version of, with all versions before it."""
+    comparison: dict[str, Any] | None = None
+    """What the card says about comparing it with its parent."""
     repo: str | None = None
     """Id on the Hub, where it goes there."""
 
@@ -129,6 +132,7 @@ def finish(composed: Composed, about: About) -> dict[str, Any]:
         "dataset": about.dataset.plain(),
         **({"repo": about.repo} if about.repo else {}),
         "changelog": about.entry,
+        **({"comparison": about.comparison} if about.comparison else {}),
         "parent": parent
         and {"version": str(parent.version), "release_hash": parent.release_hash, "commit": parent.commit},
     }
@@ -198,6 +202,8 @@ def _facts(kept: ReleaseFolder, taken_out: dict[str, int], tombstones: Tombstone
     facts["content"] = {
         config: stable_hash([file_hash(path) for path in splits.values()]) for config, splits in kept.data.items()
     }
+    if taken_out or not {"totals", "examples"} <= facts.keys():
+        facts |= {"totals": totals(kept.data), "examples": examples(kept.data)}
     if taken_out:
         figures = _figures(kept)
         facts["figures"] = figures.plain()

@@ -15,7 +15,7 @@ from finemed.publish.cards.card import render_card
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.store.atomic import file_hash
 
-PUBLISHED_KEYS = ("version", "parent", "dataset", "date", "repo", "changelog", "plots", "files", "release_hash")
+PUBLISHED_KEYS = ("version", "parent", "dataset", "date", "repo", "changelog", "comparison", "plots", "files", "release_hash")
 """Keys of the manifest that publishing writes; all else says how the release was made."""
 WRITTEN_ANEW = ("README.md", "CHANGELOG.md", "croissant.json", "manifest.json")
 
@@ -51,6 +51,8 @@ def compared_parts(old: ReleaseFolder, new: ReleaseFolder) -> list[str]:
         "columns",
         "content",
         "figures",
+        "totals",
+        "examples",
     }  # they follow from the rows, which are compared by themselves
     parts = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     parts = [key for key in parts if key not in counted]

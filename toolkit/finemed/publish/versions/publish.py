@@ -22,6 +22,7 @@ from finemed.publish.release import release_intact
 from finemed.publish.targets.target import FileChange, PublishedVersion, Target
 from finemed.publish.versions.changelog import FILE as CHANGELOG
 from finemed.publish.versions.changelog import FIRST_RELEASE, day, entry
+from finemed.publish.versions.comparison import compare
 from finemed.publish.versions.compose import About, Composed, compose, finish
 from finemed.publish.versions.dataset import Dataset, dataset_at, next_dataset
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
@@ -171,9 +172,9 @@ def publish(
             change = "patch"
         chosen = next_version(parent.version if parent else None, change, version, why=found.why() if found else "")
         text = entry(chosen, today, found.markdown() if found else first_release(composed), message=message)
-        draft = finished(
-            composed, About(chosen, parent, today, text, earlier(old), dataset, repo_of(target)), message or title(found)
-        )
+        compared = compare(ReleaseFolder.open(old), composed.release, change) if old else None
+        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target))
+        draft = finished(composed, about, message or title(found))
         return delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out)
 
 

@@ -25,6 +25,7 @@ from finemed.errors import ConfigError, InputError, PublishError
 from finemed.publish.pools import pool_of
 from finemed.publish.targets.target import PublishedVersion, Target
 from finemed.publish.versions.changelog import day, entry
+from finemed.publish.versions.comparison import compare
 from finemed.publish.versions.compose import About, Composed, compose
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
@@ -138,7 +139,9 @@ def retract(
         pool_rows = sum(rows for name, rows in composed.taken_out.items() if pool_of(name) == name)
         named = [stone for stone in fresh if stone.value in {*ids, *sources}]
         text = entry(chosen, today, found.markdown(), retracted=named, gone=pool_rows)
-        draft = finished(composed, About(chosen, parent, today, text, earlier(old), dataset, repo_of(target)), "retraction")
+        compared = compare(ReleaseFolder.open(old), composed.release, step(found))
+        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target))
+        draft = finished(composed, about, "retraction")
         told = delivered(draft, target, old, found, dry_run=True, taken_out=composed.taken_out)
         purged = {str(path): _purge(path, gone, dry_run=dry_run) for path in indexes}
         if not dry_run:
