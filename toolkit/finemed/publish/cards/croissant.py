@@ -144,7 +144,8 @@ def _meaning(column: str, row: Any, extra: dict[str, Any]) -> str:
     told = extra.get(column)
     if told is None:
         return ""
-    return " ".join(filter(None, [told.get("description"), f"Column of the sources {', '.join(told['sources'])}."]))
+    said = f"{told['description'].rstrip('. ')}. " if told.get("description") else ""
+    return f"{said}Column of the sources {', '.join(told['sources'])}."
 
 
 def _field(record_set: str, column: Any, meaning: str) -> dict[str, Any]:
