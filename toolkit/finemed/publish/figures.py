@@ -190,7 +190,7 @@ def contamination(run: Path, items: dict[str, int]) -> list[dict[str, Any]]:
     """
     found = {name: Counter[str]() for name in items}
     for file, column, what in (("ledger.parquet", "drop_reason", "dropped"), ("notes.parquet", "remark", "marked")):
-        told = pl.read_parquet(run / file).filter(pl.col(column) == REASON)
+        told = pl.read_parquet(run / file, glob=False).filter(pl.col(column) == REASON)
         for stage, detail in told.select("stage", "detail").iter_rows():
             rows = "questions" if stage == "decontaminate" else "answers"
             name = benchmark_of(detail, items)

@@ -168,7 +168,9 @@ class PoolFiles:
             StoreError: the file cannot be written.
         """
         try:
-            self._writer(config, split).write_table(pa.Table.from_pylist(rows, schema=arrow_schema(config, self._extra)))
+            self._writer(config, split).write_table(
+                pa.Table.from_pylist(rows, schema=arrow_schema(config, self._extra))
+            )
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self._folder / config}: cannot write {split}: {error}") from None
         counts = self.rows.setdefault(config, {})

@@ -45,7 +45,7 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
         StoreError: damaged, or with other columns than expected.
     """
     try:
-        rows = pl.read_parquet(path, memory_map=False)
+        rows = pl.read_parquet(path, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
     if schema is not None and (absent := [name for name in ADDED_LATER if name in schema and name not in rows.schema]):
@@ -71,7 +71,7 @@ def read_columns(path: Path, columns: list[str]) -> pl.DataFrame:
         StoreError: damaged.
     """
     try:
-        return pl.read_parquet(path, columns=columns, memory_map=False)
+        return pl.read_parquet(path, columns=columns, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
 

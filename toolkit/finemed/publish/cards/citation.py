@@ -53,9 +53,7 @@ def citation(manifest: Mapping[str, Any]) -> str:
         "note": f"Release {str(manifest.get('release_hash', ''))[:16]}",
     }
     key = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{manifest['name']}-{version}" if version else str(manifest["name"]))
-    lines = [
-        _field(name, value if name == "author" else bibtex(str(value))) for name, value in fields.items() if value
-    ]
+    lines = [_field(name, value if name == "author" else bibtex(str(value))) for name, value in fields.items() if value]
     return f"@misc{{{key[:60]},\n" + ",\n".join(lines) + "\n}"
 
 

@@ -51,13 +51,17 @@ def passage(text: str) -> str:
 
 def prose(text: str) -> str:
     """The owner's own words: paragraphs, and lists of lines that open with ``- ``; all else is shown literally."""
-    blocks = [block.strip().splitlines() for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")) if block.strip()]
+    blocks = [
+        block.strip().splitlines() for block in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")) if block.strip()
+    ]
     return "\n\n".join("\n".join(_lines(block)) for block in blocks)
 
 
 def _lines(block: list[str]) -> list[str]:
     listed = [line.lstrip().startswith("- ") for line in block]
-    told = [f"- {escape(line.lstrip()[2:])}" if item else escape(line) for line, item in zip(block, listed, strict=True)]
+    told = [
+        f"- {escape(line.lstrip()[2:])}" if item else escape(line) for line, item in zip(block, listed, strict=True)
+    ]
     if any(listed) and not listed[0]:
         first = listed.index(True)
         told.insert(first, "")

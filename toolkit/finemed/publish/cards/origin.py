@@ -69,7 +69,11 @@ class Origin:
     def opening(self) -> str:
         """The card's first sentence, up to the method."""
         brought = f"that their source brought ({self.given:,}; with its answers word for word, where it had any)"
-        made = "made from source passages by rules" if self.questions_by_rules else "written from source passages by a model"
+        made = (
+            "made from source passages by rules"
+            if self.questions_by_rules
+            else "written from source passages by a model"
+        )
         kinds = [brought] * bool(self.given) + [f"{'that were ' if self.given else ''}{made}"] * bool(self.written)
         answered = {"model": ", answered", "rules": ", answered by rules", "source": ""}[self.answers]
         scored = "scored by rules" if self.judged_by_rules else "judged"
@@ -114,8 +118,14 @@ class Origin:
     def unreviewed(self) -> str:
         """Whose word the texts are."""
         who = {"model": "the backends named above", "rules": "the rules named above", "source": "the sources"}
-        texts = who[self.answers] if not self.given or self.answers == "source" else f"the sources and {who[self.answers]}"
-        scores = "rules, which look at form and at overlap with the passage" if self.judged_by_rules else "the judge named above"
+        texts = (
+            who[self.answers] if not self.given or self.answers == "source" else f"the sources and {who[self.answers]}"
+        )
+        scores = (
+            "rules, which look at form and at overlap with the passage"
+            if self.judged_by_rules
+            else "the judge named above"
+        )
         return f"Questions and answers come from {texts}, scores from {scores}; none were reviewed by a clinician for this release."
 
 

@@ -95,7 +95,9 @@ def _first(path: Path) -> dict[str, Any] | None:
         for group in range(file.num_row_groups):
             height = file.metadata.row_group(group).num_rows
             if best[2] < before + height:
-                found: dict[str, Any] = file.read_row_group(group, columns=names).slice(best[2] - before, 1).to_pylist()[0]
+                found: dict[str, Any] = (
+                    file.read_row_group(group, columns=names).slice(best[2] - before, 1).to_pylist()[0]
+                )
                 return found
             before += height
     return None
