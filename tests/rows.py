@@ -53,6 +53,8 @@ _VALUES: dict[str, Any] = {
     "attribution": "Somebody",
     "url": "https://example.org/croup",
     "language": "en",
+    "source_id": "17",
+    "extra": None,
     "given_instruction": None,
     "given_response": None,
     "given_chosen": None,

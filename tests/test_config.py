@@ -290,7 +290,8 @@ LLM: dict[str, Any] = {
 OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
     (
         Columns(),
-        {"text": "x", "title": "x", "id": "x", "url": "x", "language": "x", "license": "x", "attribution": "x"},
+        {"text": "x", "title": "x", "id": "x", "url": "x", "language": "x", "license": "x", "attribution": "x"}
+        | {"extra": {"year": {"type": "integer"}}},
     ),
     (
         SourceConfig(name="a", path="p"),
@@ -367,7 +368,7 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
         | {"passage_threshold": 0.9, "answer_threshold": 0.9, "whole_documents": False, "max_rows": {"sft": 100}}
         | {"mixture": {"source": {"a": 0.5}}},
     ),
-    (CardConfig(), {"title": "x", "summary": "x", "license": "x", "contact": "x"}),
+    (CardConfig(), dict.fromkeys(("title", "summary", "license", "contact", "publisher", "notes"), "x")),
     (
         EmbeddingsBackend(type="embeddings", model="m"),
         {"model": "n", "license": "MIT", "revision": "1a2b", "min_similarity": 0.5, "batch_size": 8},

@@ -432,6 +432,8 @@ def test_every_format_maps_every_column(tmp_path: Path, ending: str) -> None:
         "language": "en",
         "license": "CC0",
         "attribution": "Ann",
+        "source_id": "7",
+        "extra": None,
         "given_instruction": None,
         "given_response": None,
         "given_chosen": None,

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 @click.option("--date", metavar="YYYY-MM-DD", help="Day of the release.  [default: today, UTC]")
 @click.option("--public", is_flag=True, help="Make a repository that is created public; without it, it is private.")
 @click.option("--onto-head", is_flag=True, help="On the Hub, commit on top of changes that somebody made by hand.")
+@click.option(
+    "--adopt", is_flag=True, help="Go on from the versions there although this release has another name or origin."
+)
 @click.option("--dry-run", is_flag=True, help="Show version, changes, files and card, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def publish(
@@ -32,6 +35,7 @@ def publish(
     date: str | None,
     public: bool,
     onto_head: bool,
+    adopt: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -39,7 +43,8 @@ def publish(
 
     The version follows from what changed since the last one: columns are major, rows minor, card or metadata patch.
     Rows that were retracted there never come back. A release appears whole or not at all; an unchanged one makes no
-    version. Prints the folder or the tag.
+    version. Another dataset's release is refused. Prints the folder or the tag, and says the release hash, which
+    `finemed validate --expect-hash` takes.
     """
     from finemed.publish.targets.target import open_target
     from finemed.publish.versions.publish import default_target, release_of
@@ -48,7 +53,7 @@ def publish(
     source = release_of(run)
     name = to or default_target(source)
     target = open_target(name, private=not public, onto_head=onto_head)
-    done = publish_release(source, target, version=version, date=date, message=message, dry_run=dry_run)
+    done = publish_release(source, target, version=version, date=date, message=message, adopt=adopt, dry_run=dry_run)
     if as_json:
         click.echo(json.dumps(done.plain(), indent=2))
     elif dry_run and done.version:
@@ -72,7 +77,7 @@ def shown(text: str) -> str:
 
 
 def told(done: Publication, name: str, *, dry_run: bool) -> str:
-    """The outcome in a line or two."""
+    """The outcome in a few lines."""
     lines = []
     if done.taken_out:
         rows = ", ".join(f"{config} {count}" for config, count in done.taken_out.items())

@@ -320,16 +320,20 @@ class SplitConfig(Settings):
 class CardConfig(Settings):
     """What the dataset card says beyond what the run knows."""
 
-    title: str = "FineMed"
-    """Heading and name on the Hub."""
+    title: str | None = None
+    """Heading and name on the Hub; without one it is the build's `name`."""
     summary: str | None = None
     """One paragraph on what the release is for."""
     license: str | None = None
     """Licence of the release as a whole; null lists the sources' licences only."""
     contact: str | None = None
     """Where to report a problem with the data."""
-    notes: str | None = None
-    """Your own words on the card; blank lines part paragraphs. What is written into README.md by hand is refused."""
+    publisher: str | None = None
+    """Who publishes the dataset, a person or an organisation: the author in its citation and the creator in its Croissant
+    metadata. Without one it is the owner of the repository on the Hub, and not stated in a folder."""
+    notes: Annotated[str | None, Field(max_length=20_000)] = None
+    """Your own words, in a section of the card. Blank lines part paragraphs, lines that open with `- ` make lists; all
+    else is shown as it is written."""
 
 
 class BuildConfig(Settings):
@@ -360,6 +364,30 @@ class BuildConfig(Settings):
     rank: RankConfig = RankConfig()
     split: SplitConfig = SplitConfig()
     card: CardConfig = CardConfig()
+
+    @model_validator(mode="after")
+    def _one_type_a_column(self) -> BuildConfig:
+        """A column that two sources bring has one type: a published file has one for all rows."""
+        known: dict[str, tuple[str, str, str]] = {}
+        for source in self.sources:
+            for name, told in source.columns.extra.items():
+                first, kind, spelt = known.setdefault(name.casefold(), (source.name, told.type, name))
+                if (kind, spelt) != (told.type, name):
+                    raise ValueError(
+                        f"`columns.extra.{name}` of source `{source.name}` is {told.type}, and `{spelt}` of `{first}` "
+                        f"is {kind}; give both the same name and type, or publish one under another name"
+                    )
+        return self
+
+    def extra_columns(self) -> dict[str, dict[str, Any]]:
+        """The sources' own columns that are published: name -> its type, the sources that bring it, what it means."""
+        found: dict[str, dict[str, Any]] = {}
+        for source in self.sources:
+            for name, told in source.columns.extra.items():
+                column = found.setdefault(name, {"type": told.type, "sources": [], "description": None})
+                column["sources"].append(source.name)
+                column["description"] = column["description"] or told.description
+        return dict(sorted(found.items()))
 
     def backend_of(self, section: str) -> Backend:
         """The backend that a section names, with the section's own model where it sets one."""

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from finemed.config.base import VOLATILE, Name, Settings
+from finemed.records import PUBLISHED
+from finemed.records.extra import ExtraType
 
 Layout = Literal[
     "auto", "documents", "alpaca", "sharegpt", "messages", "prompt_completion", "question_answer", "preference"
 ]
+
+
+OURS = frozenset(name for row in PUBLISHED.values() for name in row.model_fields) | {"split", "pool"}
+"""Names of columns that a published row has already, or that readers make of its place."""
+
+
+class ExtraColumn(Settings):
+    """A column of a source's own that is published with its rows."""
+
+    type: ExtraType
+    """What it holds; a record with something else is quarantined as `extra_type`, null is allowed."""
+    column: str | None = None
+    """Its name in the source, where it is published under another."""
+    description: Annotated[str | None, Field(max_length=300)] = None
+    """What it means, for the card."""
 
 
 class Columns(Settings):
@@ -30,6 +47,33 @@ class Columns(Settings):
     """Its licence, where it differs by row."""
     attribution: str | None = None
     """Whom the licence wants named, where it differs by row."""
+    extra: dict[Annotated[str, Field(pattern=r"^[^\W\d][\w -]*$", max_length=64)], ExtraColumn] = {}
+    """Further columns that are published with every row, each with its type (`string`, `integer`, `number`, `boolean`),
+    such as `{evidence_level: string, year: {type: integer, column: Publication Year}}`; scanned for personal data like
+    the text."""
+
+    @field_validator("extra", mode="before")
+    @classmethod
+    def _written_short(cls, given: Any) -> Any:
+        """`year: integer` is `year: {type: integer}`."""
+        if not isinstance(given, dict):
+            return given
+        return {name: {"type": told} if isinstance(told, str) else told for name, told in given.items()}
+
+    @field_validator("extra")
+    @classmethod
+    def _own_names(cls, given: dict[str, ExtraColumn]) -> dict[str, ExtraColumn]:
+        """Refuses names that a published row has already; readers do not all tell upper from lower case."""
+        seen: dict[str, str] = {}
+        for name in given:
+            if name.casefold() in OURS:
+                raise ValueError(
+                    f"`{name}` is a column that every published row has already; publish yours under another name: "
+                    f"`own_{name}: {{type: {given[name].type}, column: {given[name].column or name}}}`"
+                )
+            if name != name.strip() or seen.setdefault(name.casefold(), name) != name:
+                raise ValueError(f"`{name}` differs from another only in blanks or upper case; name it otherwise")
+        return given
 
 
 class SourceConfig(Settings):

@@ -132,6 +132,10 @@ class Plan:
                 raise ConfigError(f"`backends`: two prices for {name}; its calls are counted together, so set one")
         return found
 
+    def addresses(self) -> dict[str, str | None]:
+        """The address that each source states of itself, by name, for the manifest."""
+        return {source.name: source.url for source in self.config.sources}
+
     def licences(self) -> dict[str, dict[str, str | None]]:
         """The licence of every model that a section asks, by backend name, for the manifest.
 

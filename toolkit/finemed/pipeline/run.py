@@ -274,6 +274,8 @@ def _manifest(plan: Plan, reports: list[dict[str, Any]]) -> dict[str, Any]:
         "benchmarks": plan.benchmarks.items,
         "benchmark_items_unmatchable": plan.benchmarks.unmatchable,
         "taxonomy": {"name": plan.taxonomy.name, "version": plan.taxonomy.version},
+        "sources": plan.addresses(),
+        "extra_columns": plan.config.extra_columns(),
         "stages": reports,
     }
 

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from finemed.errors import ConfigError, StoreError
 from finemed.records import EXTRACTIVE_NOTICE, POOLS, PUBLISHED, SPLITS, Origin, frame_schema
+from finemed.records.extra import unpack
 from finemed.taxonomy import Taxonomy
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -33,11 +34,22 @@ _ARROW: dict[Any, pa.DataType] = {
 }
 
 
-def arrow_schema(config: str) -> pa.Schema:
-    """The Arrow schema of a config's files: plain types that every reader knows, what trainers read first."""
+Extra = Mapping[str, Mapping[str, Any]]
+"""The sources' own columns as a manifest's `extra_columns` has them: name -> `type`, `sources`, `description`."""
+EXTRA_ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+
+
+def arrow_schema(config: str, extra: Extra | None = None) -> pa.Schema:
+    """The Arrow schema of a config's files: plain types that every reader knows, what trainers read first.
+
+    Args:
+        config: a pool or a view.
+        extra: the sources' own columns, which come last, by name.
+    """
     fields = frame_schema(PUBLISHED[pool_of(config)])
     names = sorted(fields, key=lambda name: name in Origin.model_fields)
-    return pa.schema([(name, _ARROW.get(fields[name], pa.list_(_MESSAGE))) for name in names])
+    own = [(name, EXTRA_ARROW[told["type"]]) for name, told in sorted((extra or {}).items())]
+    return pa.schema([*((name, _ARROW.get(fields[name], pa.list_(_MESSAGE))) for name in names), *own])
 
 
 def pool_of(config: str) -> str:
@@ -75,10 +87,11 @@ def _turn(role: str, text: str) -> dict[str, str]:
     return {"role": role, "content": text}
 
 
-def published_row(sample: dict[str, Any]) -> dict[str, Any]:
-    """One pooled sample as the row that its pool publishes."""
+def published_row(sample: dict[str, Any], extra: Extra | None = None) -> dict[str, Any]:
+    """One pooled sample as the row that its pool publishes, with the sources' own columns."""
     notice = EXTRACTIVE_NOTICE if sample["extractive"] else None
     origin = {name: notice if name == "notice" else sample[name] for name in Origin.model_fields}
+    origin |= unpack(sample["extra"], extra or ())
     question = [_turn("user", sample["instruction"])]
     long_id = sample["reasoning_id"]
     if sample["pool"] == "dpo":
@@ -116,13 +129,15 @@ def published_row(sample: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def placed_rows(shards: Iterator[pl.DataFrame], taxonomy: Taxonomy) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+def placed_rows(
+    shards: Iterator[pl.DataFrame], taxonomy: Taxonomy, extra: Extra | None = None
+) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """(config, split, published rows) shard by shard; a row of `sft` comes again in its department's view."""
     views = view_names(taxonomy)
     for shard in shards:
         groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for sample in shard.iter_rows(named=True):
-            row = published_row(sample)
+            row = published_row(sample, extra)
             groups.setdefault((sample["pool"], sample["split"]), []).append(row)
             if sample["pool"] == "sft" and sample["department"] in views:
                 groups.setdefault((views[sample["department"]], sample["split"]), []).append(row)
@@ -136,8 +151,9 @@ class PoolFiles:
     A split without rows gets no file: `datasets` refuses to load an empty one.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, extra: Extra | None = None) -> None:
         self._folder = folder
+        self._extra = extra
         self._writers: dict[tuple[str, str], pq.ParquetWriter] = {}
         self.rows: dict[str, dict[str, int]] = {}
 
@@ -157,7 +173,7 @@ class PoolFiles:
             StoreError: the file cannot be written.
         """
         try:
-            table = pa.Table.from_pylist(rows, schema=arrow_schema(config))
+            table = pa.Table.from_pylist(rows, schema=arrow_schema(config, self._extra))
             self._writer(config, split).write_table(table)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self._folder / config}: cannot write {split}: {error}") from None
@@ -169,7 +185,8 @@ class PoolFiles:
         if (config, split) not in self._writers:
             path = self._folder / config / f"{split}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._writers[config, split] = pq.ParquetWriter(path, arrow_schema(config), compression="zstd")
+            schema = arrow_schema(config, self._extra)
+            self._writers[config, split] = pq.ParquetWriter(path, schema, compression="zstd")
         return self._writers[config, split]
 
 

@@ -25,6 +25,7 @@ from finemed.pipeline.plan import STAGES, stage_folder
 from finemed.pipeline.run import RunResult
 from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.card_facts import column_types
+from finemed.publish.cards.samples import examples, totals
 from finemed.publish.contract import ReleaseContract
 from finemed.publish.figures import Figures, contamination
 from finemed.publish.pools import PoolFiles, arrow_schema, config_names, placed_rows, split_order
@@ -79,6 +80,11 @@ def write_release(result: RunResult, taxonomy: Taxonomy, card: CardConfig) -> Re
         config: stable_hash([file_hash(building / "data" / config / f"{split}.parquet") for split in splits])
         for config, splits in manifest["configs"].items()
     }
+    data = {
+        config: {split: building / "data" / config / f"{split}.parquet" for split in splits}
+        for config, splits in manifest["configs"].items()
+    }
+    manifest |= {"totals": totals(data), "examples": examples(data)}
     for name in ("ledger.parquet", "notes.parquet"):
         shutil.copyfile(result.run / name, building / name)
     manifest["card_text"] = card_hash(manifest)
@@ -102,9 +108,9 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
     (split,) = [stage for stage in result.manifest["stages"] if stage["stage"] == "split"]
     settings = split["settings"]
     contract = ReleaseContract(whole_documents=settings["whole_documents"])
-    figures = Figures()
-    with PoolFiles(building / "data") as files:
-        for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy):
+    figures, extra = Figures(), result.manifest.get("extra_columns", {})
+    with PoolFiles(building / "data", extra) as files:
+        for config, split, rows in placed_rows((rows for _, rows in folder.frames()), taxonomy, extra):
             contract.check(config, split, rows)
             figures.add(config, files.write(config, split, rows))
     contract.finish()
@@ -120,7 +126,7 @@ def _write_data(result: RunResult, taxonomy: Taxonomy, building: Path) -> dict[s
             for config in config_names(taxonomy)
             if config in files.rows
         },
-        "columns": {pool: column_types(arrow_schema(pool)) for pool in POOLS if pool in files.rows},
+        "columns": {pool: column_types(arrow_schema(pool, extra)) for pool in POOLS if pool in files.rows},
         "figures": figures.plain(),
         "separation": separation,
         "contamination": contamination(result.run, run["benchmarks"]),

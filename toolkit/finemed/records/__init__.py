@@ -14,6 +14,7 @@ are generated from these classes.
 from __future__ import annotations
 
 from finemed.records.frames import (
+    ADDED_LATER,
     ID_PREFIX,
     PUBLISHED,
     SCHEMAS,
@@ -70,6 +71,7 @@ from finemed.records.rows import (
 )
 
 __all__ = [
+    "ADDED_LATER",
     "DIFFICULTIES",
     "EXTRACTIVE_NOTICE",
     "ID_PREFIX",

@@ -29,6 +29,10 @@ from finemed.records.rows import (
 ID_PREFIX = {"document": "d", "passage": "p", "instruction": "i", "response": "r", "row": "s"}
 
 
+ADDED_LATER = ("source_id", "extra")
+"""Columns that runs and releases from before them lack; there they are null."""
+
+
 def content_id(kind: str, *parts: str | int) -> str:
     """Id derived from content alone: a letter for the kind and 80 bits of BLAKE2b in hexadecimal.
 

@@ -110,6 +110,30 @@ class Parent(_Record):
     commit: str | None
 
 
+class OwnColumn(_Record):
+    """A source's own column that is published too, as the configuration declared it."""
+
+    type: Literal["string", "integer", "number", "boolean"]
+    sources: list[str]
+    description: str | None = None
+
+
+class SplitTotals(_Record):
+    """How much a split of a pool holds."""
+
+    rows: Count
+    tokens: Count = Field(description="Estimated, over question and answers together.")
+    bytes: Count
+
+
+class DatasetIdentity(_Record):
+    """Which dataset this is a version of."""
+
+    name: str
+    id: str
+    lineage: list[str] = Field(description="Hashes of the releases before this version, oldest first.")
+
+
 class Retracted(_Record):
     """What was taken out since the build."""
 
@@ -145,6 +169,9 @@ class Manifest(_Record):
     card_text: Hash | None = Field(None, description="SHA-256 of the card as it reads without a version; format 2.")
     renderer: Hash | None = Field(None, description="Hash of the templates and code that wrote the card; format 2.")
     dpo_questions: Literal["all", "subset"] = "all"
+    extra_columns: dict[str, OwnColumn] = {}
+    totals: dict[str, dict[str, SplitTotals]] | None = Field(None, description="Pool -> split -> what it holds.")
+    examples: dict[str, dict[str, Any]] | None = Field(None, description="Pool -> a row of it, shortened.")
     retracted: Retracted | None = None
 
     version: str | None = None
@@ -152,6 +179,8 @@ class Manifest(_Record):
     repo: str | None = None
     changelog: str | None = None
     parent: Parent | None = None
+    dataset: DatasetIdentity | None = None
+    comparison: dict[str, Any] | None = Field(None, description="How this version may be compared with the last.")
     plots: list[str] | None = None
     drawn_with: dict[str, str] | None = Field(None, description="Versions of the libraries that drew the plots.")
 

@@ -70,6 +70,12 @@ class Passage(Row):
     attribution: str | None = Field(description="Whom the licence wants named.")
     url: str | None = Field(description="Address of the document.")
     language: str | None = Field(description="ISO 639-1 code given by the source or identified; `und` if unknown.")
+    source_id: str | None = Field(
+        description="The record's own id in its source (`columns.id`); null where it has none."
+    )
+    extra: str | None = Field(
+        description="The source's own columns that are published too (`columns.extra`), as JSON; null where it has none."
+    )
     given_instruction: str | None = Field(
         description="Question that the source itself brings (instruction and preference datasets); null for documents."
     )
@@ -255,6 +261,9 @@ class Origin(Row):
     license: str | None = Field(description="Licence of the source; null where none was stated.")
     attribution: str | None = Field(description="Whom the licence wants named.")
     url: str | None = Field(description="Address of the document.")
+    source_id: str | None = Field(
+        description="The record's own id in its source (`columns.id`); null where it has none."
+    )
     document_id: str = Field(description="Id of the document.")
     passage_id: str = Field(description="Id of the passage.")
     span_start: int = Field(description="First character of the passage in the document.")

@@ -28,6 +28,7 @@ def check_columns(source: SourceConfig, files: list[InputFile]) -> None:
     if files[0].layout != "documents":
         del mapped["columns.text"]  # an exchange has columns of its own
     wanted = dict.fromkeys(source.where, "where")
+    wanted |= {told.column or name: f"columns.extra.{name}" for name, told in source.columns.extra.items()}
     if not texts:
         wanted |= {column: setting for setting, column in mapped.items() if column is not None}
     present: set[str] = set()

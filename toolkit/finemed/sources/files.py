@@ -125,9 +125,14 @@ class InputFile:
             del columns["text"]
         return [(field, columns[field]) for field in FIELDS if columns.get(field) is not None]
 
+    @cached_property
+    def extra(self) -> dict[str, str]:
+        """The source's own columns that are published too: published name -> column of the file."""
+        return {name: told.column or name for name, told in self.source.columns.extra.items()}
+
     def wanted(self) -> set[str]:
         """The columns that its documents are made of or chosen by; those of an exchange are known by its layout."""
-        return {*self.source.where, *(column for _, column in self.mapped)}
+        return {*self.source.where, *self.extra.values(), *(column for _, column in self.mapped)}
 
 
 def format_of(name: str) -> str | None:

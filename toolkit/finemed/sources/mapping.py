@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from finemed.records import content_id
+from finemed.records.extra import pack
 from finemed.sources.conversations import Exchange, read_exchange
 from finemed.sources.files import FIELDS, MAX_RECORD, InputFile, missing_column
 from finemed.sources.streams import too_large
@@ -39,6 +40,9 @@ def map_record(
     text, key = fields["text"], fields["id"]
     if fault is None:
         fault = _text_fault(source.columns.text, values, text, document=file.layout == "documents")
+    extra = None
+    if fault is None and file.extra:
+        extra, fault = _extra(file, values)
     if fault is not None:
         given, text = _NO_EXCHANGE, None
         if line is not None and line != number:
@@ -55,6 +59,8 @@ def map_record(
         "language": fields["language"] or None,
         "license": fields["license"] or source.license,
         "attribution": fields["attribution"] or source.attribution,
+        "source_id": key or None,
+        "extra": extra,
         "given_instruction": given.instruction,
         "given_response": given.response,
         "given_chosen": given.chosen,
@@ -78,6 +84,19 @@ def _fields(file: InputFile, values: dict[str, Any]) -> tuple[dict[str, str | No
             value = None
         fields[field] = value
     return fields, fault
+
+
+def _extra(file: InputFile, values: dict[str, Any]) -> tuple[str | None, str | None]:
+    """The source's own columns as one text, and the first fault among them."""
+    own = {name: values.get(column) for name, column in file.extra.items()}
+    for name, value in own.items():
+        if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+            return None, f"not_utf8: `{name}` holds {HALF} or a byte that is not UTF-8"
+        if isinstance(value, str) and "\x00" in value:
+            return None, f"nul_byte: `{name}` holds NUL characters"
+    types = {name: told.type for name, told in file.source.columns.extra.items()}
+    packed, wrong = pack(own, types, texts=file.format == "csv")
+    return packed, f"extra_type: {wrong} (`columns.extra`)" if wrong else None
 
 
 def _told(value: Any) -> tuple[str | None, str | None]:

@@ -52,6 +52,8 @@ RAW_SCHEMA = pl.Schema(
         "language": pl.String(),
         "license": pl.String(),
         "attribution": pl.String(),
+        "source_id": pl.String(),
+        "extra": pl.String(),
         "given_instruction": pl.String(),
         "given_response": pl.String(),
         "given_chosen": pl.String(),

@@ -1,7 +1,7 @@
 """Ingest: raw records to passages.
 
 *Reads* raw records (`sources.records.RAW_SCHEMA`). *Writes* `Passage`, one or more per record. *Drops* every record
-with a fault under the fault's code (`not_json`, `missing_column`, `empty_text`, `repeated_record`, ...).
+with a fault under the fault's code (`not_json`, `missing_column`, `empty_text`, `extra_type`, `repeated_record`, ...).
 A record that brings its own question is one passage, whatever its length.
 *Reference*: FineMed (arXiv 2501.09213), section 3.1, starts from ready passages; cutting documents is ours.
 """
@@ -26,7 +26,7 @@ class IngestStage:
     """Map stage over raw records."""
 
     config: IngestConfig
-    contract: Contract = Contract("ingest", 2, RAW_SCHEMA, Passage, "record_id", "passage_id", ("record_id",))
+    contract: Contract = Contract("ingest", 3, RAW_SCHEMA, Passage, "record_id", "passage_id", ("record_id",))
 
     def settings(self) -> dict[str, Any]:
         return identity(self.config)

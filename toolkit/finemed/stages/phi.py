@@ -15,12 +15,13 @@ import polars as pl
 
 from finemed.config import PhiConfig
 from finemed.records import Passage, ScannedPassage
+from finemed.records.extra import as_text
 from finemed.stages.base import Contract, Outcome, split_rows
 from finemed.text.language import same_code
 from finemed.text.phi import LANGUAGES, Finding, scan_all
 
 SCANNED_COLUMNS = ("title", "text", "given_instruction", "given_response", "given_chosen")
-"""What a prompt may quote."""
+"""What a prompt may quote; what a source publishes beside it (`columns.extra`) is scanned too."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PhiStage:
     """Map stage over passages."""
 
     config: PhiConfig
-    contract: Contract = Contract.one_to_one("phi", 2, Passage, ScannedPassage, "passage_id")
+    contract: Contract = Contract.one_to_one("phi", 3, Passage, ScannedPassage, "passage_id")
 
     def settings(self) -> dict[str, Any]:
         own: dict[str, Any] = {"drop": self.config.drop}
@@ -41,10 +42,12 @@ class PhiStage:
 
 
 def scan_passages(rows: pl.DataFrame, config: PhiConfig) -> Outcome:
-    """Adds what was found to every passage, in its title and in the texts that its source gives as well."""
+    """Adds what was found to every passage, in its title and in the texts and columns that its source gives as well."""
     codes = {language: same_code(language) for language in rows["language"].unique() if language}
     known = [codes.get(language) in LANGUAGES for language in rows["language"]]
-    texts = rows.filter(known).select(pl.concat_str(SCANNED_COLUMNS, separator="\n", ignore_nulls=True)).to_series()
+    extra = pl.Series("extra", [as_text(value) for value in rows["extra"]], dtype=pl.String())
+    scanned_columns = pl.concat_str(*SCANNED_COLUMNS, "extra", separator="\n", ignore_nulls=True)
+    texts = rows.with_columns(extra).filter(known).select(scanned_columns).to_series()
     found = scan_all(texts)
     states, kinds, confidences = [], [], []
     place = 0

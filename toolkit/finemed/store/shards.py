@@ -26,7 +26,7 @@ from typing import Any
 import polars as pl
 
 from finemed.errors import StoreError
-from finemed.records import Drop, frame_schema
+from finemed.records import ADDED_LATER, Drop, frame_schema
 from finemed.store.atomic import TEMPORARY, remove, remove_temporaries, write_atomic, write_with
 from finemed.store.sealed import DamagedFileError, is_counts, read_bytes, read_sealed, write_sealed
 
@@ -76,13 +76,19 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
         rows = pl.read_parquet(path, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
-    _check_schema(path, rows, schema)
-    return rows
+    return _fitted(path, rows, schema)
 
 
-def _check_schema(path: Path, rows: pl.DataFrame, schema: pl.Schema | None) -> None:
-    if schema is not None and rows.schema != schema:
+def _fitted(path: Path, rows: pl.DataFrame, schema: pl.Schema | None) -> pl.DataFrame:
+    """Rows with the columns of the schema; those that rows got later are null in a file from before."""
+    if schema is None or rows.schema == schema:
+        return rows
+    if absent := [name for name in ADDED_LATER if name in schema and name not in rows.schema]:
+        nulls = [pl.lit(None, schema[name]).alias(name) for name in absent]
+        rows = rows.with_columns(nulls).select(*(name for name in schema if name in {*rows.columns, *absent}))
+    if rows.schema != schema:
         raise StoreError(f"{path}: holds {list(rows.schema)}, expected {list(schema)}; remove its folder and run again")
+    return rows
 
 
 def read_columns(path: Path, columns: list[str]) -> pl.DataFrame:
@@ -345,8 +351,7 @@ class ShardFolder:
             rows = pl.read_parquet(io.BytesIO(data), columns=columns)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise DamagedFileError(f"{path}: cannot be read ({error}); {AGAIN}") from None
-        _check_schema(path, rows, schema)
-        return rows
+        return _fitted(path, rows, schema)
 
     def kept(self, index: int, columns: list[str] | None = None) -> pl.DataFrame:
         """The kept rows of a shard, or some columns of them."""

@@ -28,7 +28,9 @@ from finemed.publish.cards.card_facts import (
     recent_changes,
     setting_rows,
 )
-from finemed.publish.cards.markdown import escape, one_line
+from finemed.publish.cards.citation import citation, repo_of, title_of
+from finemed.publish.cards.markdown import escape, one_line, passage, prose
+from finemed.publish.cards.origin import Origin, listed
 from finemed.publish.cards.plots import by_department
 from finemed.publish.pools import split_order
 from finemed.records import EXTRACTIVE_NOTICE, POOLS, rows
@@ -39,7 +41,7 @@ __all__ = ["card_hash", "escape", "front_matter", "render_card", "renderer_hash"
 TEMPLATE = "release.md.jinja"
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-_REPO = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9/._~%?=&+,;:@!$'()*#-]*)?")
 _SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -62,7 +64,7 @@ def front_matter(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     rows = manifest["figures"]["rows"]
     languages = [code for code in manifest["figures"]["languages"] if _LANGUAGE.fullmatch(code) and code != "und"]
     head: dict[str, Any] = {
-        "pretty_name": _line(str(card["title"])),
+        "pretty_name": _line(title_of(manifest)),
         "license": licence if licence in on_hub else ("other" if licence else "unknown"),
         **({"language": languages} if languages else {}),
         "task_categories": ["question-answering", "text-generation"],
@@ -108,6 +110,8 @@ def render_card(manifest: dict[str, Any], card: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["md"] = escape
+    environment.filters["passage"] = passage
+    environment.filters["prose"] = prose
     environment.filters["n"] = lambda value: f"{value:,}"
     environment.filters["share"] = lambda part, whole: percent(part, whole) if whole else "–"
     body = environment.get_template(TEMPLATE).render(manifest=manifest, card=card, **_view(manifest))
@@ -151,9 +155,15 @@ def _view(manifest: dict[str, Any]) -> dict[str, Any]:
         return f"![{says}]({drawn[name]})\n\n" if name in drawn else ""
 
     version = manifest.get("version")
-    known, retracted = manifest.get("repo"), manifest.get("retracted")
-    repo = known if known and _REPO.fullmatch(known) else None
+    repo, retracted = repo_of(manifest), manifest.get("retracted")
     return {
+        "title": title_of(manifest),
+        "origin": Origin.of(manifest),
+        "trained": listed([f"`{pool}`" for pool in ("sft", "sft_reasoning", "dpo") if pool in manifest["configs"]]),
+        "totals": _totals(manifest),
+        "examples": [(pool, found) for pool in POOLS if (found := manifest.get("examples", {}).get(pool))],
+        "addresses": _addresses(manifest),
+        "citation": citation(manifest),
         "notice": EXTRACTIVE_NOTICE,
         "notes": [part for part in re.split(r"\n\s*\n", str(manifest["card"].get("notes") or "")) if part.strip()],
         "by_name": {stage["stage"]: stage for stage in manifest["stages"]},
@@ -174,3 +184,27 @@ def _view(manifest: dict[str, Any]) -> dict[str, Any]:
         "columns": column_tables(manifest),
         "limits": limits(manifest),
     }
+
+
+def _totals(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows, tokens and bytes by pool and split, and of each pool with several; empty where the build did not count."""
+    counted, rows = manifest.get("totals", {}), []
+    for pool in (pool for pool in POOLS if pool in counted):
+        splits = counted[pool]
+        rows += [{"config": f"`{pool}`", "split": split, **splits[split]} for split in split_order(splits)]
+        if len(splits) > 1:
+            sums = {name: sum(found[name] for found in splits.values()) for name in ("rows", "tokens", "bytes")}
+            rows.append({"config": f"`{pool}`", "split": "**all**", **sums})
+    return rows
+
+
+def _addresses(manifest: dict[str, Any]) -> dict[str, str | None]:
+    """Where each source can be found, as Markdown: what the configuration says, or the dataset that was read."""
+    stated = manifest.get("sources", {})
+    repos = {file["source"]: file["repo"] for file in manifest["inputs"] if file.get("repo")}
+    found: dict[str, str | None] = {}
+    for source in (row["source"] for row in manifest["figures"]["licences"]):
+        url = stated.get(source)
+        known = isinstance(url, str) and _ADDRESS.fullmatch(url)
+        found[source] = f"<{url}>" if known else escape(f"hf://{repos[source]}") if source in repos else None
+    return found

@@ -139,7 +139,12 @@ def column_tables(manifest: Manifest) -> list[dict[str, Any]]:
         if known is None:
             continue
         fields = PUBLISHED[pool].model_fields
-        columns = [{**column, "meaning": _meaning(fields.get(column["name"]))} for column in known]
+        own = manifest.get("extra_columns", {})
+        columns = [
+            {**column, "meaning": _own_meaning(own[name]) if name in own else _meaning(fields.get(name))}
+            for column in known
+            for name in [column["name"]]
+        ]
         name = f"<code>{pool}</code>{' and its views' if pool == 'sft' else ''}"
         shared = next((table for table in tables if table["columns"] == columns), None)
         if shared is None:
@@ -147,6 +152,12 @@ def column_tables(manifest: Manifest) -> list[dict[str, Any]]:
         else:
             shared["names"].append(name)
     return tables
+
+
+def _own_meaning(told: Mapping[str, Any]) -> str:
+    """What a column means that sources brought themselves."""
+    said = f"{escape(told['description'].rstrip('. '))}. " if told.get("description") else ""
+    return f"{said}Column of the source{'s' if len(told['sources']) > 1 else ''} {', '.join(map(escape, told['sources']))}."
 
 
 def _meaning(field: FieldInfo | None) -> str:

@@ -15,15 +15,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from finemed.publish.cards.citation import METHOD, citation, publisher_of, title_of
+from finemed.publish.cards.markdown import one_line
+from finemed.publish.cards.origin import Origin
 from finemed.publish.checks.exposure import PHI_FROM
-from finemed.publish.pools import arrow_schema, pool_of, split_order
+from finemed.publish.pools import pool_of, split_order
 from finemed.records import PUBLISHED
 from finemed.store.atomic import file_hash
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
 FORMATS = {".parquet": "application/x-parquet", ".jsonl": "application/jsonlines"}
 _TYPES = {"string": "sc:Text", "int64": "cr:Int64", "double": "cr:Float64", "bool": "sc:Boolean"}
-_METHOD = "arXiv:2501.09213"
 
 _TERMS = (
     "arrayShape citeAs column conformsTo containedIn equivalentProperty extract field fileProperty fileObject fileSet "
@@ -59,28 +63,28 @@ def croissant(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     card, figures = manifest["card"], manifest["figures"]
     licences = sorted({row["license"] for row in figures["licences"] if row["license"]})
-    creators = sorted({row["attribution"] for row in figures["licences"] if row["attribution"]})
+    publisher = publisher_of(manifest)
     optional = {
         "version": manifest.get("version"),
         "datePublished": manifest.get("date"),
         "license": card["license"] or licences or None,
-        "creator": [{"@type": "Organization", "name": name} for name in creators] or None,
+        "creator": [{"@type": "Organization", "name": publisher}] if publisher else None,
         "inLanguage": [code for code in figures["languages"] if code != "und"] or None,
     }
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": list(CONFORMS_TO),
-        "name": card["title"],
+        "name": one_line(title_of(manifest)),
         "description": _description(manifest),
         "keywords": ["medical", "instruction-tuning", "preference", "finemed"],
-        "citeAs": _citation(manifest),
+        "citeAs": f"{citation(manifest)} Method: {METHOD}",
         "isLiveDataset": False,
         **{name: value for name, value in optional.items() if value is not None},
         **_responsible(manifest),
         "distribution": _files(manifest, folder),
         "recordSet": [
-            _record_set(config, split, rows)
+            _record_set(config, split, rows, folder, manifest.get("extra_columns", {}))
             for config, splits in sorted(manifest["configs"].items())
             for split, rows in ((name, splits[name]) for name in split_order(splits))
         ],
@@ -91,15 +95,9 @@ def _description(manifest: dict[str, Any]) -> str:
     counts = ", ".join(f"{config} {sum(splits.values())}" for config, splits in sorted(manifest["configs"].items()))
     summary = manifest["card"]["summary"]
     return (
-        f"{summary + ' ' if summary else ''}Medical questions and answers for supervised fine-tuning, preference "
-        f"optimisation and test-time training. Rows: {counts}."
+        f"{one_line(summary) + ' ' if summary else ''}Medical questions and answers for "
+        f"{Origin.of(manifest).uses.replace('`', '')}. Rows: {counts}."
     )
-
-
-def _citation(manifest: dict[str, Any]) -> str:
-    title = str(manifest["card"]["title"]).translate({ord(char): " " for char in "{}\\\n"})
-    version = f", version = {{{manifest['version']}}}" if manifest.get("version") else ""
-    return f"@misc{{{manifest['name']}, title = {{{title}}}{version}, note = {{Method: {_METHOD}}}}}"
 
 
 def _files(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -122,7 +120,7 @@ def _files(manifest: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
 # --- record sets -----------------------------------------------------------------------------------------------------
 
 
-def _record_set(config: str, split: str, rows: int) -> dict[str, Any]:
+def _record_set(config: str, split: str, rows: int, folder: Path, extra: dict[str, Any]) -> dict[str, Any]:
     name = f"{config}/{split}"
     row = PUBLISHED[pool_of(config)]
     view = f" A view: rows of sft/{split}." if pool_of(config) != config else ""
@@ -132,18 +130,32 @@ def _record_set(config: str, split: str, rows: int) -> dict[str, Any]:
         "name": name,
         "description": f"{row.__doc__} {rows} rows.{view}",
         "key": {"@id": f"{name}/id"},
-        "field": [_field(name, column, row) for column in arrow_schema(config)],
+        "field": [
+            _field(name, column, _meaning(column.name, row, extra))
+            for column in pq.read_schema(folder / "data" / config / f"{split}.parquet")
+        ],
     }
 
 
-def _field(record_set: str, column: Any, row: Any) -> dict[str, Any]:
+def _meaning(column: str, row: Any, extra: dict[str, Any]) -> str:
+    """What a column holds: ours says its row class, a source's own one the configuration."""
+    if column in row.model_fields:
+        return row.model_fields[column].description or ""
+    told = extra.get(column)
+    if told is None:
+        return ""
+    said = f"{told['description'].rstrip('. ')}. " if told.get("description") else ""
+    return f"{said}Column of the sources {', '.join(told['sources'])}."
+
+
+def _field(record_set: str, column: Any, meaning: str) -> dict[str, Any]:
     """One column; a list of structs becomes an array whose sub-fields take the struct's parts by JSON path."""
     identity = f"{record_set}/{column.name}"
     found: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": identity,
         "name": identity,
-        "description": row.model_fields[column.name].description or "",
+        "description": meaning,
     }
     if str(column.type) in _TYPES:
         return {**found, "dataType": _TYPES[str(column.type)], "source": _source(record_set, column.name)}
@@ -177,13 +189,17 @@ def _responsible(manifest: dict[str, Any]) -> dict[str, Any]:
         if stage["drops"].get("judge_failed")
     }
     lost = ", ".join(f"{name} {count}" for name, count in failed.items()) or "none"
-    given = figures["given"]["questions"]
+    origin = Origin.of(manifest)
     return {
         "rai:dataCollection": (
-            f"Questions from {len(manifest['inputs'])} input files, written from source passages by a model"
-            + (f"; {given} came with their source" if given else "")
-            + ". manifest.json names files, hashes, models, prompts and settings."
+            f"{origin.opening} arXiv:2501.09213; from {len(manifest['inputs'])} input files. manifest.json names files, "
+            "hashes, models, prompts and settings."
         ),
+        "rai:dataCollectionRawData": [
+            f"{row['source']}: {row['license'] or 'licence not stated'}, {row['attribution'] or 'attribution not stated'}, "
+            f"{row['questions']} questions"
+            for row in figures["licences"]
+        ],
         "rai:dataCollectionType": ["Secondary Data analysis", "Software Collection"],
         "rai:dataCollectionMissingData": f"Rows without a usable judgement are left out, not scored low: {lost}.",
         "rai:dataPreprocessingProtocol": [_stage(stage) for stage in manifest["stages"]],
@@ -196,11 +212,11 @@ def _responsible(manifest: dict[str, Any]) -> dict[str, Any]:
             f"{name} (licence of its outputs: {facts.get('license') or 'not stated'})"
             for name, facts in sorted(manifest.get("backends", {}).items())
         ],
-        "rai:dataUseCases": ["Research on language models: fine-tuning, preference optimisation, test-time training."],
-        "rai:dataLimitations": _limits(manifest),
+        "rai:dataUseCases": [f"Research on language models: {origin.uses.replace('`', '')}."],
+        "rai:dataLimitations": _limits(manifest, origin),
         "rai:dataBiases": ["Sources are no balanced picture of medicine; the card shows rows by department."],
         "rai:personalSensitiveInformation": [
-            f"Passages were scanned by rules before any call of a model: {phi['none_found']} showed nothing, "
+            f"Texts were scanned by rules before any call of a model: {phi['none_found']} showed nothing, "
             f"{phi['found']} something below {PHI_FROM:g} in confidence, {phi['not_scanned']} were in a language "
             "that the rules do not know. That is no certificate of de-identification."
         ],
@@ -211,11 +227,12 @@ def _responsible(manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _limits(manifest: dict[str, Any]) -> list[str]:
+def _limits(manifest: dict[str, Any], origin: Origin) -> list[str]:
     found = [
-        "Not a medical device, not medical advice; questions, answers and scores were not reviewed by a clinician.",
-        "A score is the opinion of a model; it compares only within one judge and prompt version.",
+        f"Not a medical device, not medical advice. {origin.unreviewed}",
     ]
+    if not origin.judged_by_rules:
+        found.append("A score is the opinion of a model; it compares only within one judge and prompt version.")
     if manifest["extractive"]:
         found.append("At least one step was done by rules that cut text from the passages: not for training a model.")
     if not manifest["decontaminated"]:

@@ -9,11 +9,19 @@ A manifest may come from anywhere; what does not have these types is refused as 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finemed.records.manifest import Manifest
+
+
+class OwnColumn(BaseModel):
+    """A source's own column, as the configuration declared it."""
+
+    type: Literal["string", "integer", "number", "boolean"]
+    sources: list[str]
+    description: str | None = None
 
 
 class Claims(BaseModel):
@@ -27,6 +35,8 @@ class Claims(BaseModel):
     version: str | None = None
     release_hash: str | None = None
     backends: dict[str, Any] = {}
+    columns: dict[str, list[dict[str, str]]] = {}
+    extra_columns: dict[str, OwnColumn] = {}
     stages: list[dict[str, Any]] = []
     dpo_questions: str = "all"
 

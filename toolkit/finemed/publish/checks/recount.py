@@ -11,12 +11,14 @@ What is counted here is counted by the code that wrote it: a figure that was edi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from finemed.config import stable_hash
 from finemed.publish.cards.card_facts import column_types
+from finemed.publish.cards.samples import examples, totals
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.shipped import MANIFEST, Shipped
 from finemed.publish.figures import Figures, contamination
@@ -57,11 +59,23 @@ def check_figures(shipped: Shipped, counted: Figures | str, faults: Faults) -> N
     tell("figures", "extractive", manifest.extractive, extracted, faults)
     tell("figures", "columns", shipped.raw["columns"], _columns(shipped), faults)
     tell("figures", "content", manifest.content, _content(shipped, manifest), faults)
+    _samples(shipped, manifest, faults)
     _contamination(shipped, manifest, faults)
     stones = shipped.path / "tombstones.jsonl"
     lines = sum(1 for line in stones.read_text("utf-8", "replace").split("\n") if line) if stones.is_file() else 0
     told = manifest.retracted.tombstones if manifest.retracted else 0
     tell("figures", "retracted.tombstones", told, lines, faults, of="tombstones.jsonl")
+
+
+def _samples(shipped: Shipped, manifest: Manifest, faults: Faults) -> None:
+    """Totals and examples, where the manifest has them, from the files that could be counted."""
+    data: dict[str, dict[str, Path]] = {}
+    for (config, split), path in shipped.data.items():
+        data.setdefault(config, {})[split] = path
+    if manifest.totals is not None:
+        tell("figures", "totals", shipped.raw["totals"], totals(data), faults)
+    if manifest.examples is not None:
+        tell("figures", "examples", manifest.examples, examples(data), faults)
 
 
 def _without(figures: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

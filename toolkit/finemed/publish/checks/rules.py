@@ -95,7 +95,8 @@ def check_values(batch: Batch, faults: Faults) -> None:
     """`schema`: no null where none may be, and no other value than those of the schema."""
     faults.apply("schema")
     frame, known = batch.frame, properties(batch.config)
-    nulls = frame.null_count().row(0, named=True) if frame.width else {}
+    counted = frame.null_count().row(0, named=True) if frame.width else {}
+    nulls = {name: count for name, count in counted.items() if name in known}  # a source's own columns may be null
     for name, count in nulls.items():
         if count and name not in _ELSEWHERE and not any(kind.get("type") == "null" for kind in _choices(known[name])):
             row = frame[name].is_null().arg_true()[0]

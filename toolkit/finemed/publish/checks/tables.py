@@ -27,10 +27,10 @@ from finemed.publish.checks.rules import REBUILD, Batch, check_judge, check_mess
 from finemed.publish.checks.shipped import Shipped
 from finemed.publish.checks.spread import Spread
 from finemed.publish.figures import Figures
-from finemed.publish.pools import arrow_schema, view_name
+from finemed.publish.pools import arrow_schema, pool_of, view_name
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Version
-from finemed.records import POOLS, SCHEMAS, frame_schema
+from finemed.records import ADDED_LATER, POOLS, SCHEMAS, frame_schema
 from finemed.records.manifest import Manifest
 from finemed.sources.columnar import decoding_errors, footer_errors
 
@@ -136,11 +136,15 @@ class Tables:
     def _columns(self, place: str, config: str, path: Path) -> list[str]:
         import pyarrow.parquet as pq
 
-        found, wanted = pq.read_schema(path), arrow_schema(config)
+        manifest = self.shipped.manifest
+        extra = {name: column.model_dump() for name, column in manifest.extra_columns.items()} if manifest else {}
+        found, wanted = pq.read_schema(path), arrow_schema(config, extra)
+        stated = manifest.columns.get(pool_of(config)) if manifest else None
+        earlier = {name for name in ADDED_LATER if stated and name not in {column.get("name") for column in stated}}
         names = list(found.names)
         for name in sorted({name for name in names if names.count(name) > 1}):
             self.faults.add("schema", place, f"the column `{name[:60]}` stands twice", REBUILD)
-        for name in sorted(set(wanted.names) - set(names)):
+        for name in sorted(set(wanted.names) - set(names) - earlier):
             self.faults.add("schema", place, f"the column `{name}` is missing", REBUILD)
         for name in sorted(set(names) - set(wanted.names)):
             self.faults.add("schema", place, f"the column `{name[:60]}` is none of docs/columns.md", REBUILD)

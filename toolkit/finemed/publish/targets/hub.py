@@ -23,6 +23,7 @@ from finemed.publish.targets.contents import MANIFEST, Contents, read_contents, 
 from finemed.publish.targets.hub_calls import persist, plain_talk, refusal, status_of
 from finemed.publish.targets.hub_repo import KEPT, HubRepo, State
 from finemed.publish.targets.target import Action, FileChange, PublishedVersion, Pushed
+from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.version import Version
 from finemed.store.atomic import file_hash
 
@@ -51,17 +52,21 @@ class HubTarget:
         self._onto_head = onto_head
         self._repo = HubRepo(repo)
 
+    def check(self) -> None:
+        """Nothing: whether a repository holds something else is seen when it is read."""
+
     def versions(self, *, damaged: Callable[[str], None] | None = None) -> list[PublishedVersion]:
         found: list[PublishedVersion] = []
         for version, commit in sorted(self._repo.state().tags.items()):
             try:
                 manifest = self._repo.manifest(commit, version.tag)
+                dataset = Dataset.read(manifest, f"{self.name}: {version.tag}")
             except DamagedReleaseError as error:
                 if damaged is None:
                     raise
                 damaged(str(error))
                 continue
-            found.append(PublishedVersion(version, version.tag, commit, manifest["release_hash"]))
+            found.append(PublishedVersion(version, version.tag, commit, manifest["release_hash"], dataset))
         return found
 
     def fetch(self, version: Version, into: Path) -> Path:

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from finemed.errors import ConfigError, DamagedReleaseError, PublishError
 from finemed.publish.targets.contents import MANIFEST, Contents, read_contents, read_manifest, same_release, unreadable
+from finemed.publish.targets.place import check_place
 from finemed.publish.targets.target import FileChange, PublishedVersion, Pushed
+from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.version import Version
 from finemed.store.atomic import TEMPORARY, flush
 
@@ -32,6 +34,9 @@ class LocalTarget:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.name = str(folder)
+
+    def check(self) -> None:
+        check_place(self.folder)
 
     def versions(self, *, damaged: Callable[[str], None] | None = None) -> list[PublishedVersion]:
         found: list[PublishedVersion] = []
@@ -117,7 +122,8 @@ class LocalTarget:
         for name in manifest["files"]:
             if not (folder / name).is_file():
                 raise DamagedReleaseError(f"{folder / name}: is missing, though manifest.json lists it; {RESTORE}")
-        return PublishedVersion(version, str(folder), None, manifest["release_hash"])
+        dataset = Dataset.read(manifest, str(folder))
+        return PublishedVersion(version, str(folder), None, manifest["release_hash"], dataset)
 
     def _listed(self) -> str:
         return ", ".join(map(str, self._folders())) or "none"

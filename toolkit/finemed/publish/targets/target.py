@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from finemed.errors import InputError, PublishError
 from finemed.publish.versions.version import Version
+
+if TYPE_CHECKING:
+    from finemed.publish.versions.dataset import Dataset
 
 Action = Literal["add", "replace", "delete", "same"]
 
@@ -32,6 +35,8 @@ class PublishedVersion:
     commit: str | None
     """None in a folder."""
     release_hash: str
+    dataset: Dataset | None = None
+    """Which dataset it is of; None where it was published before datasets had an identity."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,13 @@ class Target(Protocol):
 
     name: str
     """What the user wrote."""
+
+    def check(self) -> None:
+        """Looks whether versions may be put there at all, before anything is composed.
+
+        Raises:
+            PublishError: no; the message says what it is and where to go instead.
+        """
 
     def versions(self, *, damaged: Callable[[str], None] | None = None) -> list[PublishedVersion]:
         """All versions, ascending; none where there is no folder or repository yet.

@@ -20,7 +20,7 @@ import datetime
 from collections.abc import Iterable
 
 from finemed.errors import ConfigError
-from finemed.publish.cards.card import escape
+from finemed.publish.cards.markdown import escape, one_line
 from finemed.publish.versions.tombstones import Tombstone
 from finemed.publish.versions.version import Version
 
@@ -78,4 +78,4 @@ def day(text: str | None) -> str:
 
 
 def _code(name: str) -> str:
-    return " ".join(name.replace("`", "'").split())
+    return one_line(name.replace("`", "'"))

@@ -27,12 +27,14 @@ from finemed.config import stable_hash
 from finemed.errors import PublishError
 from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.card_facts import column_types
+from finemed.publish.cards.samples import examples, totals
 from finemed.publish.figures import Figures
 from finemed.publish.pools import pool_of
 from finemed.publish.separation import check_separation
 from finemed.publish.targets.target import PublishedVersion
 from finemed.publish.versions.changelog import FILE as CHANGELOG
 from finemed.publish.versions.changelog import prepend
+from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.folder import ReleaseFolder, batches, columns_of, footer
 from finemed.publish.versions.identity import facts_of, release_hash, written_anew
 from finemed.publish.versions.lineage import related_ids
@@ -76,6 +78,10 @@ class About:
     """The version's part of the changelog."""
     earlier: str
     """The parent's whole changelog; empty for the first release."""
+    dataset: Dataset
+    """The dataset that it is a version of, with all versions before it."""
+    comparison: dict[str, Any] | None = None
+    """What the card says about comparing it with its parent."""
     repo: str | None = None
     """Id on the Hub, where it goes there."""
 
@@ -129,8 +135,10 @@ def finish(composed: Composed, about: About) -> dict[str, Any]:
         "release_hash": composed.release_hash,
         "version": str(about.version),
         "date": about.date,
+        "dataset": about.dataset.plain(),
         **({"repo": about.repo} if about.repo else {}),
         "changelog": about.entry,
+        **({"comparison": about.comparison} if about.comparison else {}),
         "parent": parent
         and {"version": str(parent.version), "release_hash": parent.release_hash, "commit": parent.commit},
         "renderer": renderer_hash(),
@@ -202,6 +210,8 @@ def _facts(kept: ReleaseFolder, taken_out: dict[str, int], tombstones: Tombstone
     facts["content"] = {
         config: stable_hash([file_hash(path) for path in splits.values()]) for config, splits in kept.data.items()
     }
+    if taken_out or not {"totals", "examples"} <= facts.keys():
+        facts |= {"totals": totals(kept.data), "examples": examples(kept.data)}
     if taken_out:
         figures = counted(kept)
         facts["figures"] = figures.plain()

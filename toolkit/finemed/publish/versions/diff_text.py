@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from finemed.publish.cards.card import escape
+from finemed.publish.cards.markdown import escape, one_line
 from finemed.publish.pools import pool_of
 from finemed.publish.versions.diff_rows import ConfigDiff
 
@@ -51,7 +51,7 @@ def markdown(
 
 def escape_code(name: str) -> str:
     """A name that will stand between backticks, as one line that cannot end them."""
-    return " ".join(name.replace("`", "'").split())
+    return one_line(name.replace("`", "'"))
 
 
 def _config_lines(config: ConfigDiff) -> Iterator[str]:

@@ -18,9 +18,11 @@ from finemed.store.atomic import file_hash
 PUBLISHED_KEYS = (
     "version",
     "parent",
+    "dataset",
     "date",
     "repo",
     "changelog",
+    "comparison",
     "plots",
     "drawn_with",
     "renderer",
@@ -67,7 +69,7 @@ def compared_parts(old: ReleaseFolder, new: ReleaseFolder) -> list[str]:
     """What differs beside the rows: keys of the manifest, files; `card` where only its wording does."""
     before, after = facts_of(old.manifest), facts_of(new.manifest)
     # these follow from the rows and the rest, which are compared by themselves
-    counted = {"configs", "columns", "content", "figures", "separation", "card_text"}
+    counted = {"configs", "columns", "content", "figures", "totals", "examples", "separation", "card_text"}
     parts = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     parts = [key for key in parts if key not in counted]
     files, others = _kept_files(old.path), _kept_files(new.path)

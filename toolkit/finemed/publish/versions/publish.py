@@ -22,11 +22,13 @@ from finemed.publish.release import release_intact
 from finemed.publish.targets.target import FileChange, PublishedVersion, Target
 from finemed.publish.versions.changelog import FILE as CHANGELOG
 from finemed.publish.versions.changelog import FIRST_RELEASE, day, entry
+from finemed.publish.versions.comparison import compare
 from finemed.publish.versions.compose import About, Composed, compose, finish
+from finemed.publish.versions.dataset import Dataset, dataset_at, next_dataset
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.tombstones import Tombstones
-from finemed.publish.versions.version import Change, Version, next_version
+from finemed.publish.versions.version import Change, Version, next_version, wanted_version
 
 MOST_FAULTS = 20
 
@@ -52,7 +54,8 @@ class Publication:
     taken_out: dict[str, int] = field(default_factory=dict)
     """Config -> rows that were held back, or taken out, because they are retracted."""
     release_hash: str | None = None
-    """Of the version that was made, or would be."""
+    """Of the version, or of the last one where nothing differs from it."""
+    dataset: Dataset | None = None
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -68,6 +71,7 @@ class Publication:
             "card": self.card,
             "changelog": self.entry,
             "retracted_rows": self.taken_out,
+            "dataset": self.dataset and self.dataset.plain(),
         }
 
 
@@ -79,6 +83,18 @@ class Draft:
     version: Version
     parent: PublishedVersion | None
     message: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a target holds."""
+
+    parent: PublishedVersion | None = None
+    """The last version."""
+    old: Path | None = None
+    """A folder with its files."""
+    dataset: Dataset | None = None
+    """The dataset that all versions are of."""
 
 
 def release_of(path: Path) -> Path:
@@ -112,6 +128,7 @@ def publish(
     version: str | None = None,
     date: str | None = None,
     message: str = "",
+    adopt: bool = False,
     dry_run: bool = False,
 ) -> Publication:
     """Publishes a release as the next version of the target.
@@ -119,9 +136,10 @@ def publish(
     Args:
         source: a release folder, as `finemed build` wrote it.
         target: where it goes.
-        version: checked against the diff; proposed from it by default.
+        version: checked against the last version and the diff; proposed from the diff by default.
         date: day of the release, YYYY-MM-DD; today in UTC by default.
         message: the curator's words for the changelog.
+        adopt: go on from the target's last version although the release has another name or origin.
         dry_run: compose and validate, but push nothing.
 
     Raises:
@@ -130,34 +148,49 @@ def publish(
         StoreError: the release is damaged.
     """
     today = day(date)
+    if version is not None:
+        wanted_version(version)
+    target.check()
     if not release_intact(source):
         raise StoreError(f"{source}: a file is missing, changed or not of the build; run `finemed build` again")
     with tempfile.TemporaryDirectory(prefix="finemed-publish-") as work:
-        parent, old = last_version(target, Path(work))
+        held = last_version(target, Path(work))
+        parent, old = held.parent, held.old
+        if version is not None:
+            wanted_version(version, after=parent.version if parent else None)
         tombstones = (Tombstones.read(old) if old else Tombstones()).plus(Tombstones.read(source))
-        composed = compose(ReleaseFolder.open(source), tombstones, Path(work) / "release")
+        given = ReleaseFolder.open(source)
+        composed = compose(given, tombstones, Path(work) / "release")
+        dataset = next_dataset(target.name, given, composed.release_hash, held, adopt=adopt)
         if parent and composed.release_hash == parent.release_hash:
-            return Publication(None, parent, "none", taken_out=composed.taken_out)
+            return Publication(
+                None, parent, "none", taken_out=composed.taken_out, release_hash=parent.release_hash, dataset=dataset
+            )
         found = diff_releases(ReleaseFolder.open(old), composed.release) if old else None
         change: Change = found.change if found else "none"
         if found and change == "none":
             change = "patch"
         chosen = next_version(parent.version if parent else None, change, version, why=found.why() if found else "")
         text = entry(chosen, today, found.markdown() if found else first_release(composed), message=message)
-        draft = finished(
-            composed, About(chosen, parent, today, text, earlier(old), repo_of(target)), message or title(found)
-        )
+        compared = compare(ReleaseFolder.open(old), composed.release, change) if old else None
+        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target))
+        draft = finished(composed, about, message or title(found))
         return delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out)
 
 
-def last_version(target: Target, work: Path) -> tuple[PublishedVersion | None, Path | None]:
-    """The target's last version and a folder with its files."""
-    parent = next(iter(target.versions()[-1:]), None)
-    if parent is None:
-        return None, None
+def last_version(target: Target, work: Path) -> Held:
+    """The target's last version with its files, and which dataset it is of.
+
+    Raises:
+        PublishError: a version is damaged, or they are of different datasets.
+    """
+    versions = target.versions()
+    if not versions:
+        return Held()
     into = work / "parent"
     into.mkdir()
-    return parent, target.fetch(parent.version, into)
+    old = target.fetch(versions[-1].version, into)
+    return Held(versions[-1], old, dataset_at(target.name, versions, ReleaseFolder.open(old)))
 
 
 def repo_of(target: Target) -> str | None:
@@ -214,6 +247,7 @@ def delivered(
         entry=manifest["changelog"],
         taken_out=taken_out,
         release_hash=manifest["release_hash"],
+        dataset=Dataset.read(manifest, str(draft.folder)),
     )
     if dry_run:
         files = target.preview(draft.folder, draft.version, parent=draft.parent)

@@ -12,6 +12,7 @@ those rows; its tombstones keep them out of every later one. Versions that are o
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,13 +25,14 @@ from finemed.errors import ConfigError, InputError, PublishError
 from finemed.publish.pools import pool_of
 from finemed.publish.targets.target import PublishedVersion, Target
 from finemed.publish.versions.changelog import day, entry
-from finemed.publish.versions.compose import About, compose
-from finemed.publish.versions.diff import diff_releases
+from finemed.publish.versions.comparison import compare
+from finemed.publish.versions.compose import About, Composed, compose
+from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.lineage import Found, find_ids, find_sources, related_ids
 from finemed.publish.versions.publish import Publication, delivered, earlier, finished, last_version, repo_of
 from finemed.publish.versions.tombstones import COLUMNS, Tombstone, Tombstones
-from finemed.publish.versions.version import next_version
+from finemed.publish.versions.version import Change, next_version, wanted_version
 from finemed.store.atomic import read_json
 
 
@@ -95,7 +97,8 @@ def retract(
         ids: of rows, answers, questions, passages or documents.
         sources: names, as in the column `source`.
         reason: the curator's words; they are published.
-        version: at least a patch above the last version, which is the default.
+        version: at least a patch above the last version, which is the default; where a config or a pool's split is
+            emptied, at least the next major one.
         date: day of the release, YYYY-MM-DD; today in UTC by default.
         indexes: dedup indexes from which the rows are purged before the push.
         dry_run: find, compose and validate, but change nothing.
@@ -108,33 +111,55 @@ def retract(
     today = day(date)
     if not reason.strip() or not (ids or sources):
         raise ConfigError("a retraction names ids or sources, and its reason: `--id` or `--source`, and `--reason`")
+    if version is not None:
+        wanted_version(version)
+    target.check()
     with tempfile.TemporaryDirectory(prefix="finemed-retract-") as work:
-        parent, old = last_version(target, Path(work))
-        if parent is None or old is None:
+        held = last_version(target, Path(work))
+        parent, old, dataset = held.parent, held.old, held.dataset
+        if parent is None or old is None or dataset is None:
             raise PublishError(f"{target.name}: nothing is published there; check `--to`")
         known = Tombstones.read(old)
         already = [value for value in (*ids, *sources) if _is_known(known, value, value in sources)]
         search = _search(target, parent, old, Path(work), ids, sources, set(already), everything=bool(indexes))
-        chosen = next_version(parent.version, "patch", version)
-        fresh = _tombstones(search, ids, sources, reason.strip(), str(chosen), set(already))
+        least = next_version(parent.version, "patch", version)
+        fresh = _tombstones(search, ids, sources, reason.strip(), str(least), set(already))
         stones = known.plus(fresh)
         gone = set().union(*(related_ids(release, _named(stones, ids, sources)) for release in search.read))
         older = sorted(search.older - set(already))
         if not fresh:
             purged = {str(path): _purge(path, gone, dry_run=dry_run) for path in indexes}
-            return Retraction(Publication(None, parent, "none"), already, older, purged)
-        composed = compose(ReleaseFolder.open(old), stones, Path(work) / "release")
-        found = diff_releases(ReleaseFolder.open(old), composed.release)
+            same = Publication(None, parent, "none", release_hash=parent.release_hash, dataset=dataset)
+            return Retraction(same, already, older, purged)
+        composed, found = _without(old, stones, Path(work) / "release")
+        chosen = next_version(parent.version, step(found), version, why=found.why())
+        if chosen != least:  # the tombstones name their version
+            fresh = [dataclasses.replace(stone, version=str(chosen)) for stone in fresh]
+            composed, found = _without(old, known.plus(fresh), Path(work) / "again")
         pool_rows = sum(rows for name, rows in composed.taken_out.items() if pool_of(name) == name)
         named = [stone for stone in fresh if stone.value in {*ids, *sources}]
         text = entry(chosen, today, found.markdown(), retracted=named, gone=pool_rows)
-        draft = finished(composed, About(chosen, parent, today, text, earlier(old), repo_of(target)), "retraction")
+        compared = compare(ReleaseFolder.open(old), composed.release, step(found))
+        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target))
+        draft = finished(composed, about, "retraction")
         told = delivered(draft, target, old, found, dry_run=True, taken_out=composed.taken_out)
         purged = {str(path): _purge(path, gone, dry_run=dry_run) for path in indexes}
         if not dry_run:
             pushed = target.push(draft.folder, draft.version, message=draft.message, parent=parent)
             told = Publication(**{**vars(told), "ref": pushed.ref, "commit": pushed.commit, "files": []})
         return Retraction(told, already, older, purged)
+
+
+def step(found: ReleaseDiff) -> Change:
+    """How big a step a retraction is: a patch, so that who pins one gets it, unless a config or split goes with it."""
+    return "major" if found.change == "major" else "patch"
+
+
+def _without(old: Path, stones: Tombstones, folder: Path) -> tuple[Composed, ReleaseDiff]:
+    """The last version without what is retracted, and how it differs."""
+    before = ReleaseFolder.open(old)
+    composed = compose(before, stones, folder)
+    return composed, diff_releases(before, composed.release)
 
 
 def _is_known(known: Tombstones, value: str, is_source: bool) -> bool:

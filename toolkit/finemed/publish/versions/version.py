@@ -8,7 +8,8 @@
     next_version(Version(1, 2, 0), "minor", "1.2.1")   refused: rows changed, so 1.3.0 is the least
 
 Major: who reads the columns, or loads a config or split by its name, must look again. Minor: rows came, went or
-changed. Patch: only card or metadata did. A retraction is a patch although rows go: see `docs/versions.md`.
+changed. Patch: only card or metadata did. A retraction is a patch although rows go, unless a config or a pool's split
+goes with them: see `docs/versions.md`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,21 @@ class Version:
 FIRST = Version(1, 0, 0)
 
 
+def wanted_version(text: str, *, after: Version | None = None, least: Version | None = None) -> Version:
+    """The version that a curator asks for, which must be above the last one whether or not something changed.
+
+    Raises:
+        ConfigError: it is no version, or not above the last one.
+    """
+    version = Version.parse(text)
+    if after is not None and version <= after:
+        raise ConfigError(
+            f"version {version}: not above {after}, the last one; the least is {least or after.bump('patch')}: give "
+            "that or a higher one, or leave `--version` out"
+        )
+    return version
+
+
 def next_version(parent: Version | None, change: Change, wanted: str | None = None, *, why: str = "") -> Version:
     """The version of a release that differs from its parent by `change`, or the wanted one where that is allowed.
 
@@ -77,13 +93,11 @@ def next_version(parent: Version | None, change: Change, wanted: str | None = No
         ConfigError: the wanted version is not above the parent, or too low for the change.
     """
     if parent is None:
-        return FIRST if wanted is None else Version.parse(wanted)
+        return FIRST if wanted is None else wanted_version(wanted)
     least = parent.bump("patch" if change == "none" else change)
     if wanted is None:
         return least
-    version = Version.parse(wanted)
-    if version <= parent:
-        raise ConfigError(f"version {version}: not above {parent}, the last one; the least is {least}")
+    version = wanted_version(wanted, after=parent, least=least)
     if version < least:
         told = f" ({why})" if why else ""
         raise ConfigError(
