@@ -44,3 +44,9 @@ TABLE_TEXT = click.option(
 TABLE_ID = click.option(
     "--id", "row_id", metavar="COLUMN", help="Column of the ids.  [default: id and the like, or file and row number]"
 )
+PREVIOUS = click.option(
+    "--previous",
+    multiple=True,
+    metavar="TARGET",
+    help="Earlier versions whose rows keep their splits: a folder of versions, or hf://owner/name; repeatable.",
+)
