@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--date", metavar="YYYY-MM-DD", help="Day of the release.  [default: today, UTC]")
 @click.option("--public", is_flag=True, help="Make a repository that is created public; without it, it is private.")
 @click.option("--onto-head", is_flag=True, help="On the Hub, commit on top of changes that somebody made by hand.")
+@click.option("--reshuffle", is_flag=True, help="Let rows change splits; makes a major version that says so.")
 @click.option("--dry-run", is_flag=True, help="Show version, changes, files and card, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def publish(
@@ -32,6 +33,7 @@ def publish(
     date: str | None,
     public: bool,
     onto_head: bool,
+    reshuffle: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -40,6 +42,9 @@ def publish(
     The version follows from what changed since the last one: columns are major, rows minor, card or metadata patch.
     Rows that were retracted there never come back. A release appears whole or not at all; an unchanged one makes no
     version. Prints the folder or the tag.
+
+    A row that is in another split than it, or its like, was in any earlier version is refused: build with --previous,
+    so that rows keep their splits, or reshuffle them on purpose.
     """
     from finemed.publish.targets.target import open_target
     from finemed.publish.versions.publish import default_target, release_of
@@ -48,7 +53,9 @@ def publish(
     source = release_of(run)
     name = to or default_target(source)
     target = open_target(name, private=not public, onto_head=onto_head)
-    done = publish_release(source, target, version=version, date=date, message=message, dry_run=dry_run)
+    done = publish_release(
+        source, target, version=version, date=date, message=message, dry_run=dry_run, reshuffle=reshuffle
+    )
     if as_json:
         click.echo(json.dumps(done.plain(), indent=2))
     elif dry_run and done.version:
@@ -77,6 +84,11 @@ def told(done: Publication, name: str, *, dry_run: bool) -> str:
     if done.taken_out:
         rows = ", ".join(f"{config} {count}" for config, count in done.taken_out.items())
         lines.append(f"Retracted rows left out: {rows}.")
+    if done.not_held:
+        lines.append(
+            f"The build was not given {', '.join(done.not_held)} of {name}, so it did not hold its splits against them "
+            f"(no row changed sides all the same); build with `finemed build --previous {name}`."
+        )
     if done.version is None:
         last = done.parent.version if done.parent else "the last version"
         lines.append(f"Nothing differs from {last} of {name}; no version was made.")

@@ -294,8 +294,8 @@ class SplitConfig(Settings):
         default=[], json_schema_extra=VOLATILE
     )
     """Where earlier versions were published, one target or several: a folder of versions, the folder of one, or
-    `hf://owner/name`. What was once in a split, or in `ttt`, and what is like it stays there. Folders are relative to the
-    configuration file; the rows' files are hashed. `--previous` adds to it."""
+    `hf://owner/name`. What was once in a split, or in `ttt`, and what is like it stays there. Folders are relative to
+    the configuration file; the rows' files are hashed. `--previous` adds to it."""
 
     @model_validator(mode="after")
     def _leaves_training_rows(self) -> SplitConfig:

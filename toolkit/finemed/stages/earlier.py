@@ -3,7 +3,7 @@
 ::
 
     held = hold(rows, "instruction_id", found, links, earlier, keys=("instruction_id", "passage_id"))
-    held.side[7]        0: the eighth row (by id) belongs to `train`, since it, or what hangs together with it, was there
+    held.side[7]        0: the eighth row (by id) belongs to `train`, where it, or what hangs together with it, was
     held.gone           {12: "between row s1... of sft/train in 1.0.0 and row s2... of ttt/train in 1.1.0"}
 
 A new row touches an earlier one where both are the same row, or where texts of theirs are similar by the thresholds
@@ -15,7 +15,7 @@ another side. A published row is only left out where earlier versions themselves
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,7 +72,8 @@ class _Touched:
 
     def sides(self) -> npt.NDArray[np.uint8]:
         """The sides that each row touches, a bit each."""
-        return ((self.file >= 0) << np.arange(len(SIDES))).sum(axis=1).astype(np.uint8)
+        found: npt.NDArray[np.uint8] = ((self.file >= 0) << np.arange(len(SIDES))).sum(axis=1).astype(np.uint8)
+        return found
 
 
 def hold(
@@ -159,11 +160,11 @@ def _touch(
         for batch in earlier.texts(str(link.kind)):
             column.take(column_of(batch.texts))
         own = np.concatenate([*owner, np.zeros(0, np.int64)])
-        places = np.concatenate([np.full(own.size, -1, dtype=np.int8), place])
-        texts, nearest, similarity, _ = column.touches(places, len(SIDES))
-        for text, side in np.argwhere(nearest >= 0).tolist():
-            other = int(nearest[text, side]) - own.size
-            touched.add(int(own[texts[text]]), side, similarity[text, side], int(file[other]), int(row[other]))
+        sides = np.concatenate([np.full(own.size, -1, dtype=np.int8), place])
+        hits, nearest, similarity, _ = column.touches(sides, len(SIDES))
+        for hit, side in np.argwhere(nearest >= 0).tolist():
+            other = int(nearest[hit, side]) - own.size
+            touched.add(int(own[hits[hit]]), side, similarity[hit, side], int(file[other]), int(row[other]))
     return touched, published
 
 
@@ -311,14 +312,12 @@ def _pairs(
     complete = True
     for link in links:
         column, owners = _column(link.alike), [np.zeros(0, dtype=np.int64)]
-        steps: tuple[Callable[[Any], None], ...] = (column.sketch, column.take)
-        for step in steps:
-            for texts, own in texts_of(loose, link.alike.columns):
-                step(texts)
-                if step == column.sketch:
-                    owners.append(owner_of[own])
-            if step == column.sketch:
-                column.choose()
+        for texts, rows_of in texts_of(loose, link.alike.columns):
+            column.sketch(texts)
+            owners.append(owner_of[rows_of])
+        column.choose()
+        for texts, _ in texts_of(loose, link.alike.columns):
+            column.take(texts)
         listed, pairs = column.pairs(np.concatenate(owners), min(MOST_PAIRS, column.rows * (column.rows - 1) // 2))
         complete &= pairs <= MOST_PAIRS
         every.append(listed)

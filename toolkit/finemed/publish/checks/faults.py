@@ -27,6 +27,7 @@ RULES = {
     "ids": "every row has an id of its own",
     "messages": "no message is empty; roles alternate and end with the assistant; a pair differs",
     "pools": "no component, question or document is spread over splits, or over `ttt` and other pools",
+    "held_splits": "no row, nor one that nearly repeats it, was in another split or pool in an earlier version",
     "retracted": "no row that was retracted is back",
     "judge": "every score is there and in range, with its reason",
     "cut_off": "reasoning answers have both sections and come to an end",

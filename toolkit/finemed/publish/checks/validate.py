@@ -21,16 +21,19 @@ from pathlib import Path, PurePosixPath
 from finemed.errors import InputError, PublishError
 from finemed.publish.checks.faults import Faults, Report
 from finemed.publish.checks.foreign import validate_foreign
+from finemed.publish.checks.held import alone, check_held, opened_previous
 from finemed.publish.checks.shipped import MANIFEST, Shipped
 from finemed.publish.checks.tables import Tables
+from finemed.store.earlier import EarlierRows
 
 
-def validate(path: Path, *, previous: Path | None = None) -> Report:
+def validate(path: Path, *, previous: Path | None = None, earlier: EarlierRows | None = None) -> Report:
     """Checks a release folder, or a file or folder of anybody's instruction data.
 
     Args:
         path: the folder of a release, or a file or folder of JSONL or Parquet with conversations or pairs.
         previous: the release before it, for the rule `features`.
+        earlier: all earlier versions, for the rule `held_splits`; by default the previous release alone.
 
     Raises:
         InputError: there is nothing there that could be checked.
@@ -41,10 +44,10 @@ def validate(path: Path, *, previous: Path | None = None) -> Report:
         raise InputError(f"{path}: is a run; validate its release, {path / 'release'}")
     if not is_release(path):
         return validate_foreign(str(path))
-    return validate_release(path, previous=previous)
+    return validate_release(path, previous=previous, earlier=earlier)
 
 
-def validate_release(path: Path, *, previous: Path | None = None) -> Report:
+def validate_release(path: Path, *, previous: Path | None = None, earlier: EarlierRows | None = None) -> Report:
     """Checks every file of a release folder."""
     if previous is not None and not is_release(previous):
         raise InputError(f"{previous}: holds no release to compare with; give the folder of the previous version")
@@ -53,6 +56,7 @@ def validate_release(path: Path, *, previous: Path | None = None) -> Report:
     shipped.check(faults)
     tables = Tables(shipped, None if previous is None else Shipped.open(previous, Faults()), faults)
     tables.check()
+    check_held(path, earlier or (alone(previous) if previous else None), faults)
     return Report(str(path), "release", tables.rows, faults)
 
 
@@ -77,10 +81,15 @@ def validate_address(text: str, *, previous: str | None = None) -> Report:
     Raises:
         FineMedError: there is nothing to check, or the Hub cannot be reached.
     """
-    with _local(text) as path, _local(previous) as before:
+    with _local(text) as path:
         if path is None:
             return validate_foreign(text)
-        report = validate(path, previous=before)
+        if previous is None or "@" in previous or not is_release(path):
+            with _local(previous) as before:
+                report = validate(path, previous=before)
+        else:
+            with opened_previous(previous, path) as (last, earlier):
+                report = validate(path, previous=last, earlier=earlier)
         return Report(text, report.kind, report.rows, report.found)
 
 

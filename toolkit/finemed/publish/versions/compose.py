@@ -76,6 +76,8 @@ class About:
     """The parent's whole changelog; empty for the first release."""
     repo: str | None = None
     """Id on the Hub, where it goes there."""
+    splits_since: str | None = None
+    """The version that last reshuffled the splits, where one did."""
 
 
 def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Composed:
@@ -124,6 +126,7 @@ def finish(composed: Composed, about: About) -> dict[str, Any]:
         "version": str(about.version),
         "date": about.date,
         **({"repo": about.repo} if about.repo else {}),
+        **({"splits_since": about.splits_since} if about.splits_since else {}),
         "changelog": about.entry,
         "parent": parent
         and {"version": str(parent.version), "release_hash": parent.release_hash, "commit": parent.commit},

@@ -15,7 +15,17 @@ from finemed.publish.cards.card import render_card
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.store.atomic import file_hash
 
-PUBLISHED_KEYS = ("version", "parent", "date", "repo", "changelog", "plots", "files", "release_hash")
+PUBLISHED_KEYS = (
+    "version",
+    "parent",
+    "date",
+    "repo",
+    "changelog",
+    "plots",
+    "files",
+    "release_hash",
+    "splits_since",
+)
 """Keys of the manifest that publishing writes; all else says how the release was made."""
 WRITTEN_ANEW = ("README.md", "CHANGELOG.md", "croissant.json", "manifest.json")
 

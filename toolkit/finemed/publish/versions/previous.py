@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,21 +102,45 @@ def versions_of(name: str, work: Path, *, dataset: str | None = None, below: Ver
     return rows
 
 
-def fetched(target: Target, work: Path, *, below: Version | None = None) -> EarlierRows:
-    """The versions of a target since its splits were last reshuffled, each compared with its hashes."""
+def fetched(
+    target: Target, work: Path, *, below: Version | None = None, have: Mapping[Version, Path] | None = None
+) -> EarlierRows:
+    """The versions of a target since its splits were last reshuffled, each compared with its hashes.
+
+    Args:
+        target: holds them.
+        work: folder to download to.
+        below: only versions before this one.
+        have: folders of versions that were fetched already.
+    """
     versions = [held for held in target.versions() if below is None or held.version < below]
     found: list[tuple[Version, EarlierVersion]] = []
     since: str | None = None
     for held in reversed(versions):
         if since is not None and held.version < Version.parse(since):
             break
-        into = work / str(held.version)
-        into.mkdir(parents=True, exist_ok=True)
-        folder = target.fetch(held.version, into)
+        folder = (have or {}).get(held.version)
+        if folder is None:
+            into = work / str(held.version)
+            into.mkdir(parents=True, exist_ok=True)
+            folder = target.fetch(held.version, into)
         since = since or _since(read_json(folder / "manifest.json", "files"))
         if since is None or held.version >= Version.parse(since):
             found.append((held.version, EarlierVersion(str(held.version), folder, held.release_hash)))
     return EarlierRows(tuple(version for _, version in sorted(found, key=lambda pair: pair[0])), since)
+
+
+def splits_since(folder: Path | None) -> str | None:
+    """The version that last reshuffled the splits, as a version's manifest says."""
+    return None if folder is None else _since(read_json(folder / "manifest.json", "files"))
+
+
+def not_given(manifest: dict[str, Any], earlier: EarlierRows) -> list[str]:
+    """Versions that a build was not given: it did not hold its splits against them."""
+    split: dict[str, Any] = next((stage for stage in manifest.get("stages", []) if stage.get("stage") == "split"), {})
+    given = split.get("facts", {}).get("previous", {}).get("versions", [])
+    hashes = {version["release_hash"] for version in given}
+    return [held.version for held in earlier.versions if held.release_hash not in hashes]
 
 
 def _since(manifest: dict[str, Any]) -> str | None:

@@ -21,12 +21,14 @@ from finemed.publish.inspect.status import read_status
 from finemed.publish.release import release_intact
 from finemed.publish.targets.target import FileChange, PublishedVersion, Target
 from finemed.publish.versions.changelog import FILE as CHANGELOG
-from finemed.publish.versions.changelog import FIRST_RELEASE, day, entry
+from finemed.publish.versions.changelog import FIRST_RELEASE, RESHUFFLED, day, entry
 from finemed.publish.versions.compose import About, Composed, compose, finish
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
+from finemed.publish.versions.previous import fetched, not_given, splits_since
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Change, Version, next_version
+from finemed.store.earlier import EarlierRows
 
 MOST_FAULTS = 20
 
@@ -51,6 +53,8 @@ class Publication:
     """The version's part of the changelog."""
     taken_out: dict[str, int] = field(default_factory=dict)
     """Config -> rows that were held back, or taken out, because they are retracted."""
+    not_held: list[str] = field(default_factory=list)
+    """Versions of the target that the build was not given, so that it did not hold its splits against them."""
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -65,6 +69,7 @@ class Publication:
             "card": self.card,
             "changelog": self.entry,
             "retracted_rows": self.taken_out,
+            "not_held_against": self.not_held,
         }
 
 
@@ -110,6 +115,7 @@ def publish(
     date: str | None = None,
     message: str = "",
     dry_run: bool = False,
+    reshuffle: bool = False,
 ) -> Publication:
     """Publishes a release as the next version of the target.
 
@@ -120,6 +126,7 @@ def publish(
         date: day of the release, YYYY-MM-DD; today in UTC by default.
         message: the curator's words for the changelog.
         dry_run: compose and validate, but push nothing.
+        reshuffle: rows may have changed splits; makes a major version that says so.
 
     Raises:
         ConfigError: the version or the date does not do.
@@ -139,12 +146,20 @@ def publish(
         change: Change = found.change if found else "none"
         if found and change == "none":
             change = "patch"
-        chosen = next_version(parent.version if parent else None, change, version, why=found.why() if found else "")
-        text = entry(chosen, today, found.markdown() if found else first_release(composed), message=message)
+        reshuffle = reshuffle and parent is not None
+        why = "the splits are reshuffled" if reshuffle else found.why() if found else ""
+        change = "major" if reshuffle else change
+        chosen = next_version(parent.version if parent else None, change, version, why=why)
+        body = (RESHUFFLED + "\n" if reshuffle else "") + (found.markdown() if found else first_release(composed))
+        text = entry(chosen, today, body, message=message)
+        since = str(chosen) if reshuffle else splits_since(old)
         draft = finished(
-            composed, About(chosen, parent, today, text, earlier(old), repo_of(target)), message or title(found)
+            composed, About(chosen, parent, today, text, earlier(old), repo_of(target), since), message or title(found)
         )
-        return delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out)
+        before = fetched(target, Path(work) / "versions", have={parent.version: old}) if parent and old else None
+        done = delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out, before=before)
+        not_held = not_given(composed.facts, before) if before and not reshuffle else []
+        return Publication(**{**vars(done), "change": change if found else None, "not_held": not_held})
 
 
 def last_version(target: Target, work: Path) -> tuple[PublishedVersion | None, Path | None]:
@@ -194,13 +209,14 @@ def delivered(
     *,
     dry_run: bool,
     taken_out: dict[str, int],
+    before: EarlierRows | None = None,
 ) -> Publication:
     """Validates the folder and pushes it, or says what a push would do.
 
     Raises:
         PublishError: the contract is broken, or the target refused.
     """
-    check(draft.folder, old)
+    check(draft.folder, old, before)
     told = Publication(
         draft.version,
         draft.parent,
@@ -217,15 +233,15 @@ def delivered(
     return Publication(**{**vars(told), "ref": pushed.ref, "commit": pushed.commit})
 
 
-def check(folder: Path, old: Path | None) -> None:
-    """Holds the folder against the contract.
+def check(folder: Path, old: Path | None, before: EarlierRows | None = None) -> None:
+    """Holds the folder against the contract, and its splits against those of earlier versions.
 
     Raises:
         ContractError: a rule is broken; the message names every fault.
     """
     from finemed.publish.checks.validate import validate
 
-    faults = validate(folder, previous=old).faults
+    faults = validate(folder, previous=old, earlier=before).faults
     if faults:
         shown = [f"{fault.place}: {fault.fact}; {fault.remedy} ({fault.rule})" for fault in faults[:MOST_FAULTS]]
         more = [f"and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []

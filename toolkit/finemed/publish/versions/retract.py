@@ -28,6 +28,7 @@ from finemed.publish.versions.compose import About, compose
 from finemed.publish.versions.diff import diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.lineage import Found, find_ids, find_sources, related_ids
+from finemed.publish.versions.previous import splits_since
 from finemed.publish.versions.publish import Publication, delivered, earlier, finished, last_version, repo_of
 from finemed.publish.versions.tombstones import COLUMNS, Tombstone, Tombstones
 from finemed.publish.versions.version import next_version
@@ -128,7 +129,8 @@ def retract(
         pool_rows = sum(rows for name, rows in composed.taken_out.items() if pool_of(name) == name)
         named = [stone for stone in fresh if stone.value in {*ids, *sources}]
         text = entry(chosen, today, found.markdown(), retracted=named, gone=pool_rows)
-        draft = finished(composed, About(chosen, parent, today, text, earlier(old), repo_of(target)), "retraction")
+        about = About(chosen, parent, today, text, earlier(old), repo_of(target), splits_since(old))
+        draft = finished(composed, about, "retraction")
         told = delivered(draft, target, old, found, dry_run=True, taken_out=composed.taken_out)
         purged = {str(path): _purge(path, gone, dry_run=dry_run) for path in indexes}
         if not dry_run:
