@@ -55,9 +55,7 @@ def held_against(
     """
     if earlier is None:
         if config.previous:
-            raise InternalError(
-                f"`split.previous` names {', '.join(config.previous)}, and the versions were not opened"
-            )
+            raise InternalError(f"`split.previous` names {', '.join(config.previous)}, and nobody opened them")
         return None
     kinds = ("question", None, "answer")
     links = [Link(rule, kind) for rule, kind in zip(alike(config, answers=answers), kinds, strict=False)]

@@ -87,10 +87,10 @@ def versions_of(name: str, work: Path, *, dataset: str | None = None, below: Ver
         FineMedError: a version is damaged, or the Hub cannot be reached.
     """
     folder = Path(name)
-    if not name.startswith("hf://") and (folder / "manifest.json").exists():
-        return EarlierRows((_alone(folder, dataset),))
     if not name.startswith("hf://") and (folder / "stages").is_dir():
         raise InputError(f"{name}: is a run; name the folder that `finemed publish --to` made, or hf://owner/name")
+    if not name.startswith("hf://") and (folder / "manifest.json").exists():
+        return EarlierRows((_alone(folder, dataset),))
     rows = fetched(open_target(name), work, below=below)
     if not rows.versions:
         raise InputError(
