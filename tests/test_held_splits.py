@@ -157,7 +157,7 @@ def test_a_common_question_like_one_of_ttt_goes_nowhere(tmp_path: Path) -> None:
     before = version(tmp_path / "1.0.0", old(1, "ttt", "train"))
     placed, outcome, facts = split_of([new(1), new(2), new(3, hard=True, document_id="d0001")], before)
     assert reasons(outcome) == {"i0001": "bridges_splits"}
-    assert details(outcome)["i0001"] == "like row s1ttt of ttt/train in 1.0.0, and a common question goes to sft"
+    assert details(outcome)["i0001"] == "like row s1ttt of ttt/train in 1.0.0, and only complex questions go to ttt"
     assert placed["i0003"] == ("train", "ttt"), "what hangs together with it goes where it belongs"
     assert (facts["pinned"], facts["bridges"]) == (1, 1)
 

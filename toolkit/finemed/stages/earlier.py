@@ -376,4 +376,4 @@ class _Told:
         return f"between {' and '.join(dict.fromkeys(names))}"
 
     def common(self, row: int, side: int, example: int) -> str:
-        return f"like {self._name(example, side)}, and a common question goes to sft"
+        return f"like {self._name(example, side)}, and only complex questions go to ttt"

@@ -7,13 +7,14 @@
     explain(open_frames, table, SplitConfig(), parts, "r000017")
     ->  {"row": "r000017", "component": "r000003", "split": "train", "members": [...], "edges": [Edge(...), ...]}
 
-Nothing is needed but the question. Rows keep their order; no row is dropped.
+Nothing is needed but the question. Rows keep their order; none is dropped, but for those that lie between two splits of
+earlier versions, where such are given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from finemed.records import SPLITS
 from finemed.stages.assignment import FACTS, assign
 from finemed.stages.base import Rows
 from finemed.stages.components import ANSWER_LEAST, ANSWER_NGRAM, QUESTION_NGRAM, Alike, Components, components
+from finemed.stages.earlier import Link, hold
+from finemed.stages.split import pinned
+from finemed.store.earlier import Earlier
 from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, jaccard, shingles
 
@@ -58,6 +62,8 @@ class Parts:
     """The smallest id of the row's component."""
     report: dict[str, Any]
     """Rows by split, components, the largest of them, pairs compared, bytes held a row."""
+    gone: dict[str, str] = field(default_factory=dict)
+    """Ids of rows between two splits of earlier versions, which have the split `bridges_splits`, and of what rows."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Edge:
     """Exact Jaccard similarity; 1.0 for rows that agree in the column of groups."""
 
 
-def partition(frames: Frames, table: Table, config: SplitConfig, seed: int) -> Parts:
+def partition(frames: Frames, table: Table, config: SplitConfig, seed: int, earlier: Earlier | None = None) -> Parts:
     """Assigns rows to train, validation and test so that near-duplicates and groups stay together.
 
     Of the settings it takes the shares, the thresholds for questions and answers, and `whole_documents` for groups.
@@ -89,12 +95,21 @@ def partition(frames: Frames, table: Table, config: SplitConfig, seed: int) -> P
             "name a column of unique ids, or none to have the rows numbered"
         )
     every = config.model_copy(update={"min_rows": {}, "max_rows": {}, "mixture": {}})
-    assigned = assign(found, every, seed)
+    held = None
+    if earlier is not None:
+        links = [Link(rule, kind) for rule, kind in zip(_alike(table, config), ("question", "answer"), strict=False)]
+        same = "_group" if _grouped(table, config) else None
+        held = hold(Rows(named(), named), "_id", found, links, earlier, same=same)
+        found = held.found
+    assigned = assign(found, every, seed, pinned(held))
     ids = [name for frame in named() for name in frame["_id"].to_list()]
     places = found.ids.search_sorted(pl.Series(ids, dtype=pl.String())).to_numpy()
     split = [SPLITS[number] for number in assigned.split[places].tolist()]
+    gone = {found.ids[number]: detail for number, detail in held.gone.items()} if held else {}
+    split = ["bridges_splits" if name in gone else own for name, own in zip(ids, split, strict=True)] if gone else split
     component = found.ids.gather(found.component[places]).to_list()
-    return Parts(ids, split, component, _report(found, split))
+    report = _report(found, split) | ({"previous": held.facts} if held else {})
+    return Parts(ids, split, component, report, gone)
 
 
 def explain(frames: Frames, table: Table, config: SplitConfig, parts: Parts, row: str) -> dict[str, Any]:

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,9 @@ from finemed.errors import ConfigError
 from finemed.records import SPLITS
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
-from finemed.standalone.table import Table, write_table
+from finemed.standalone.earlier import EarlierTables
+from finemed.standalone.table import Table, open_table, write_table
+from finemed.store.earlier import Earlier
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class TableSplit:
 
     def write(self, folder: Path, ending: str) -> dict[str, int]:
         """Writes a file per split that has rows, `train.parquet` and so on; returns their rows."""
-        counts = {split: self.rows(split) for split in SPLITS}
+        counts = {split: self.rows(split) for split in (*SPLITS, *(["bridges_splits"] if self.parts.gone else []))}
         for split, rows in counts.items():
             if rows.height:
                 write_table(folder / f"{split}.{ending}", rows)
@@ -62,6 +66,7 @@ def split_table(
     answer: str | None = None,
     group: str | None = None,
     stratify: str | None = None,
+    earlier: Earlier | None = None,
 ) -> TableSplit:
     """Assigns every row to a split.
 
@@ -72,6 +77,7 @@ def split_table(
         answer: column of answers, which must not resemble each other across splits either.
         group: column of documents, patients and the like, which stay together.
         stratify: column along which splits are drawn evenly.
+        earlier: rows of earlier versions, whose splits are held; see `earlier_tables`.
 
     Raises:
         ConfigError: there is no such column.
@@ -89,5 +95,29 @@ def split_table(
     )
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
-    parts = partition(lambda: iter([frame]), columns, config, seed)
+    parts = partition(lambda: iter([frame]), columns, config, seed, earlier)
     return TableSplit(table, parts, frame, columns, config)
+
+
+def earlier_tables(
+    name: str, *, text: Sequence[str] = (), answer: str | None = None, group: str | None = None
+) -> EarlierTables | None:
+    """The earlier splits in a folder, read as the new table is; None where it has no file named after a split.
+
+    Args:
+        name: folder of `train`, `validation` and `test` files, or of such folders.
+        text: columns of the question.
+        answer: column of answers.
+        group: column of groups.
+    """
+
+    def read(path: Path) -> dict[str, pl.Series]:
+        table = open_table(str(path), text=text)
+        found = {"question": table.texts.fill_null("")}
+        if answer is not None and (own := table.column(answer, "--answer")) is not None:
+            found["answer"] = own.fill_null("")
+        if group is not None and (own := table.column(group, "--group")) is not None:
+            found["_group"] = "group " + own
+        return found
+
+    return EarlierTables.find(name, cache(read))
