@@ -608,3 +608,100 @@ def test_a_damaged_file_of_an_earlier_version_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.0.0" / "data" / "sft" / "train.parquet").write_bytes(b"PAR1 nothing")
     with pytest.raises(StoreError, match=r"train.parquet: damaged"):
         split_of([new(1)], before)
+
+
+# --- anybody's table -------------------------------------------------------------------------------------------------
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def foreign(*numbers: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"question": texts(n)["instruction"], "answer": texts(n)["response"], "n": n} | more for n in numbers]
+
+
+OPTIONS = (
+    "--text",
+    "question",
+    "--answer",
+    "answer",
+    "--format",
+    "jsonl",
+    "--set",
+    "test=0.1",
+    "--set",
+    "validation=0.1",
+)
+
+
+def read(folder: Path) -> dict[int, str]:
+    """Number of a row -> its file."""
+    found = [
+        (row["n"], path.stem)
+        for path in folder.glob("*.jsonl")
+        for row in map(json.loads, path.read_text("utf-8").splitlines())
+    ]
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def test_a_foreign_file_keeps_the_splits_of_all_its_earlier_versions(tmp_path: Path) -> None:
+    out = tmp_path / "splits"
+    finemed("split", lines(tmp_path / "1.jsonl", foreign(*range(60))), "-o", out / "1", *OPTIONS)
+    finemed("split", lines(tmp_path / "2.jsonl", foreign(*range(30, 90))), "-o", out / "2", *OPTIONS, "--previous", out)
+    first, second = read(out / "1"), read(out / "2")
+    rows = foreign(*range(120))
+    for row in rows[:20]:
+        row["question"] = nearly(row["question"])
+    said, _ = finemed("split", lines(tmp_path / "3.jsonl", rows), "-o", out / "3", *OPTIONS, "--previous", out)
+    third = read(out / "3")
+    assert {n: third[n] for n in first} == first, "also those that the second version did not have"
+    assert {n: third[n] for n in second} == second
+    assert "held against earlier versions: 90 rows pinned, 0 between splits" in said
+    assert set(third) == set(range(120))
+
+
+def test_a_foreign_row_between_two_splits_goes_to_a_file_of_its_own(tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    lines(before / "train.jsonl", foreign(1, 3))
+    lines(before / "test.jsonl", foreign(2))
+    bridge = {"question": nearly(texts(1)["instruction"]), "answer": nearly(texts(2)["response"]), "n": 9}
+    path = lines(tmp_path / "new.jsonl", [*foreign(1, 2, 3), bridge])
+    _, said = finemed("split", path, "-o", tmp_path / "out", *OPTIONS, "--previous", before)
+    assert read(tmp_path / "out") == {1: "train", 2: "test", 3: "train", 9: "bridges_splits"}
+    assert "between row 1 of before/train.jsonl and row 1 of before/test.jsonl" in said
+    told, _ = finemed("split", path, *OPTIONS, "--previous", before, "--json")
+    facts = json.loads(told)["previous"]
+    assert (facts["pinned"], facts["bridges"]) == (3, 1)
+    assert [(held["version"], held["split"]) for held in facts["versions"]] == [("before", "train"), ("before", "test")]
+
+
+def test_a_foreign_group_stays_where_it_was(tmp_path: Path) -> None:
+    lines(tmp_path / "before" / "test.jsonl", foreign(1, ward="east"))
+    path = lines(tmp_path / "new.jsonl", [*foreign(50, ward="east"), *foreign(*range(60, 90), ward=None)])
+    finemed("split", path, "-o", tmp_path / "out", *OPTIONS, "--group", "ward", "--previous", tmp_path / "before")
+    assert read(tmp_path / "out")[50] == "test"
+
+
+def test_a_foreign_file_is_held_against_a_published_dataset_too(tmp_path: Path, one: Path) -> None:
+    known = [row for row in rows_of(one / "1.0.0")["sft"].values() if row["split"] == "test"][:5]
+    known += list(rows_of(one / "1.0.0")["ttt"].values())[:2]
+    rows = [{"question": row["instruction"], "answer": row["response"], "n": n} for n, row in enumerate(known)]
+    path = lines(tmp_path / "new.jsonl", [*rows, *foreign(*range(100, 130))])
+    finemed("split", path, "-o", tmp_path / "out", *OPTIONS, "--previous", one)
+    placed = read(tmp_path / "out")
+    assert {placed[n] for n in range(5)} == {"test"}
+    assert {placed[n] for n in (5, 6)} == {"bridges_splits"}, "what is in `ttt` there may be in no split here"
+
+
+def test_a_folder_without_earlier_splits_is_named(tmp_path: Path) -> None:
+    path = lines(tmp_path / "new.jsonl", foreign(*range(20)))
+    _, said = finemed("split", path, *OPTIONS, "--previous", tmp_path / "nowhere", code=4)
+    assert "holds no published version" in said
+    lines(tmp_path / "twice" / "train.jsonl", foreign(1))
+    lines(tmp_path / "twice" / "train.json", foreign(1))
+    _, said = finemed("split", path, *OPTIONS, "--previous", tmp_path / "twice", code=4)
+    assert "train.jsonl and train.json; keep one" in said

@@ -117,7 +117,7 @@ def hold(
                 details[row] = told.common(row, int(side[row]), example[row])
     facts = {
         **earlier.facts(),
-        "pinned": int((side >= 0).sum()) - sum(side[row] >= 0 for row in details),
+        "pinned": int((side >= 0).sum()) - sum(int(side[row]) >= 0 for row in details),
         "bridges": len(details),
         "bridges_published": int(published[list(details)].sum()),
         **({"not_taken_apart": large} if large else {}),
