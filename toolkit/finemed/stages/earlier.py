@@ -65,10 +65,19 @@ class _Touched:
         self.file = np.full((rows, len(SIDES)), -1, dtype=np.int32)
         self.row = np.full((rows, len(SIDES)), -1, dtype=np.int32)
 
-    def add(self, row: int, side: int, similarity: float, file: int, number: int) -> None:
-        known = (-self.similarity[row, side], self.file[row, side], self.row[row, side])
-        if self.file[row, side] < 0 or (-similarity, file, number) < known:
-            self.similarity[row, side], self.file[row, side], self.row[row, side] = similarity, file, number
+    def add(self, rows: Numbers, sides: Numbers, similarity: Any, files: Any, numbers: Any) -> None:
+        """Takes pairs of a row and an earlier one; the more similar counts, then the one that was published first."""
+        own = rows * len(SIDES) + sides
+        order = np.lexsort((numbers, files, -similarity, own))
+        _, first = np.unique(own[order], return_index=True)
+        best = order[first]
+        at = (rows[best], sides[best])
+        known, file, row = self.similarity[at], self.file[at], self.row[at]
+        earlier = (files[best] < file) | ((files[best] == file) & (numbers[best] < row))
+        better = (file < 0) | (similarity[best] > known) | ((similarity[best] == known) & earlier)
+        best = best[better]
+        at = (rows[best], sides[best])
+        self.similarity[at], self.file[at], self.row[at] = similarity[best], files[best], numbers[best]
 
     def sides(self) -> npt.NDArray[np.uint8]:
         """The sides that each row touches, a bit each."""
@@ -162,9 +171,9 @@ def _touch(
         own = np.concatenate([*owner, np.zeros(0, np.int64)])
         sides = np.concatenate([np.full(own.size, -1, dtype=np.int8), place])
         hits, nearest, similarity, _ = column.touches(sides, len(SIDES))
-        for hit, side in np.argwhere(nearest >= 0).tolist():
-            other = int(nearest[hit, side]) - own.size
-            touched.add(int(own[hits[hit]]), side, similarity[hit, side], int(file[other]), int(row[other]))
+        hit, side = np.nonzero(nearest >= 0)
+        other = nearest[hit, side] - own.size
+        touched.add(own[hits[hit]].astype(np.int64), side, similarity[hit, side], file[other], row[other])
     return touched, published
 
 
@@ -199,8 +208,9 @@ def _earlier_texts(
 def _agreeing(touched: _Touched, values: pl.Series, places: Numbers, known: pl.DataFrame) -> None:
     """Rows that agree with earlier ones in a column of ids."""
     own = pl.DataFrame({"value": values, "place": places}).drop_nulls("value")
-    for place, side, file, row in own.join(known, on="value").select("place", "side", "file", "row").iter_rows():
-        touched.add(place, side, 1.0, file, row)
+    found = own.join(known, on="value")
+    place, side, file, row = (found[name].to_numpy() for name in ("place", "side", "file", "row"))
+    touched.add(place, side.astype(np.int64), np.ones(place.size), file, row)
 
 
 # --- components that touch several sides -----------------------------------------------------------------------------
