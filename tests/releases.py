@@ -18,33 +18,34 @@ import yaml
 
 from finemed.assets import demo_file
 from finemed.config import load_config
-from finemed.pipeline.plan import Plan
 from finemed.publish.build import build_release
 from finemed.publish.demo import FILES
 from finemed.publish.targets.target import open_target
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.identity import release_hash
+from finemed.publish.versions.previous import opened_plan
 from finemed.publish.versions.publish import Publication, publish
 from finemed.store.atomic import file_hash, write_json
 
 DAY = "2026-11-20"
 
 
-def build(folder: Path, **changed: Any) -> Path:
-    """Builds the demo with changed settings; the run's folder."""
+def build(folder: Path, *, previous: Path | None = None, **changed: Any) -> Path:
+    """Builds the demo with changed settings, its splits held against what `previous` holds; the run's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in FILES:
         shutil.copy(demo_file(name), folder)
     settings = yaml.safe_load(demo_file("finemed.yaml").read_text("utf-8"))
     (folder / "finemed.yaml").write_text(yaml.safe_dump({**settings, **changed}, allow_unicode=True), "utf-8")
-    build_release(Plan(load_config(folder / "finemed.yaml"), folder), folder / "run")
+    with opened_plan(load_config(folder / "finemed.yaml"), folder, [str(previous)] if previous else []) as plan:
+        build_release(plan, folder / "run")
     return folder / "run"
 
 
-def build_small(folder: Path) -> Path:
+def build_small(folder: Path, *, previous: Path | None = None) -> Path:
     """The demo without its guide, which is the second source."""
     settings = yaml.safe_load(demo_file("finemed.yaml").read_text("utf-8"))
-    return build(folder, sources=settings["sources"][:1])
+    return build(folder, previous=previous, sources=settings["sources"][:1])
 
 
 def put(run: Path, to: Path, **options: Any) -> Publication:

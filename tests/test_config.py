@@ -366,7 +366,7 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
         SplitConfig(),
         {"validation": 0.2, "test": 0.2, "ttt_share": 0.2, "component_threshold": 0.6, "min_rows": {"sft": 3}}
         | {"passage_threshold": 0.9, "answer_threshold": 0.9, "whole_documents": False, "max_rows": {"sft": 100}}
-        | {"mixture": {"source": {"a": 0.5}}},
+        | {"mixture": {"source": {"a": 0.5}}, "previous": ["releases"]},
     ),
     (CardConfig(), dict.fromkeys(("title", "summary", "license", "contact", "publisher", "notes"), "x")),
     (
@@ -445,6 +445,7 @@ OTHER_VALUES: list[tuple[Settings, dict[str, Any]]] = [
 ]
 VOLATILE_NAMES = {
     "index",
+    "previous",
     "path",
     "run_dir",
     "taxonomy",

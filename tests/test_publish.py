@@ -40,9 +40,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the whole demo."""
-    return build(tmp_path_factory.mktemp("whole"))
+def whole(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
+    """A run of the whole demo, its splits held against 1.0.0."""
+    return build(tmp_path_factory.mktemp("whole"), previous=published)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,9 @@ def finemed(hub: WriteHub, home: Path, *arguments: str | Path, code: int = 0) ->
 
 def test_a_dataset_on_the_hub_goes_through_versions_as_in_a_folder(hub: WriteHub, tmp_path: Path) -> None:
     home, local = tmp_path / "home", tmp_path / "local"
-    small, whole = build_small(tmp_path / "one"), build(tmp_path / "two")
+    small = build_small(tmp_path / "one")
+    put(small, local)
+    whole = build(tmp_path / "two", previous=local)
     row = next(iter(rows_of(whole / "release")["dpo"].values()))
 
     publish = ("--to", TARGET, "--date", DAY)
@@ -56,7 +58,6 @@ def test_a_dataset_on_the_hub_goes_through_versions_as_in_a_folder(hub: WriteHub
     again, said = finemed(hub, home, "publish", whole, *publish)
     assert (again, "Retracted rows left out: dpo" in said) == ("", True)
 
-    put(small, local)
     put(whole, local)
     retract(open_target(str(local)), ids=[row["document_id"]], reason="a patient is named", date=DAY)
     for version in ("1.0.0", "1.1.0", "1.1.1"):

@@ -31,8 +31,9 @@ LEFT = {"id", "instruction_id", "response_id", "chosen_id", "rejected_id"}
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_small(tmp_path_factory.mktemp("small"))
+def small(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
+    """The demo without its guide, its splits held against the whole demo."""
+    return build_small(tmp_path_factory.mktemp("small"), previous=published)
 
 
 @pytest.fixture(scope="module")

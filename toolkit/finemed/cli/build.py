@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from finemed.cli.options import CONFIG, OVERRIDES, RUN
+from finemed.cli.options import CONFIG, OVERRIDES, PREVIOUS, RUN
 
 
 @click.command()
@@ -27,6 +27,7 @@ from finemed.cli.options import CONFIG, OVERRIDES, RUN
     type=click.FloatRange(min=0, min_open=True),
     help="Stop before a call that could cost more; needs prices.",
 )
+@PREVIOUS
 @click.option("--dry-run", is_flag=True, help="Say what would run, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def build(
@@ -37,6 +38,7 @@ def build(
     restart_from: str | None,
     max_tokens: int | None,
     max_cost: float | None,
+    previous: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -45,15 +47,18 @@ def build(
     What is finished stays. After an interruption the same command goes on; after a changed setting it re-runs just what
     depends on it. Prints the folder of the release. A limit on tokens or money counts all calls of the run, earlier
     ones included; where it is reached the build stops with exit code 3, and goes on with a higher one.
+
+    With --previous (or `split.previous`) a row that an earlier version published stays in its split, and in `ttt` or
+    out of it, and so does what nearly repeats it; name the target that the release will be published to.
     """
     from finemed.cli.progress import shown_progress
     from finemed.config import load_config
-    from finemed.pipeline.plan import Plan
     from finemed.publish.build import build_release, preview_release
     from finemed.publish.inspect.status import printable
+    from finemed.publish.versions.previous import opened_plan
 
     config = load_config(config_path, overrides)
-    plan = Plan(config, config_path.parent)
+    plan = click.get_current_context().with_resource(opened_plan(config, config_path.parent, previous))
     folder = run or config_path.parent / config.run_dir
     if dry_run:
         actions = preview_release(

@@ -55,3 +55,9 @@ TABLE_ON = click.option(
 TABLE_ID = click.option(
     "--id", "row_id", metavar="COLUMN", help="Column of the ids.  [default: id and the like, or file and row number]"
 )
+PREVIOUS = click.option(
+    "--previous",
+    multiple=True,
+    metavar="TARGET",
+    help="Earlier versions whose rows keep their splits: a folder of versions, or hf://owner/name; repeatable.",
+)

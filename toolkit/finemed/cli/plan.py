@@ -24,11 +24,11 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
     from finemed.cli.progress import shown_progress
     from finemed.config import load_config
     from finemed.pipeline.estimate import estimate, free_stages
-    from finemed.pipeline.plan import Plan
     from finemed.publish.build import build_release
+    from finemed.publish.versions.previous import opened_plan
 
     config = load_config(config_path, overrides)
-    build_plan = Plan(config, config_path.parent)
+    build_plan = click.get_current_context().with_resource(opened_plan(config, config_path.parent))
     folder = run or config_path.parent / config.run_dir
     last = free_stages(build_plan)
     if last is None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--adopt", is_flag=True, help="Go on from the versions there although this release has another name or origin."
 )
+@click.option("--reshuffle", is_flag=True, help="Let rows change splits; makes a major version that says so.")
 @click.option("--dry-run", is_flag=True, help="Show version, changes, files and card, and write nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def publish(
@@ -36,6 +37,7 @@ def publish(
     public: bool,
     onto_head: bool,
     adopt: bool,
+    reshuffle: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -45,6 +47,9 @@ def publish(
     Rows that were retracted there never come back. A release appears whole or not at all; an unchanged one makes no
     version. Another dataset's release is refused. Prints the folder or the tag, and says the release hash, which
     `finemed validate --expect-hash` takes.
+
+    A row that is in another split than it, or its like, was in any earlier version is refused: build with --previous,
+    so that rows keep their splits, or reshuffle them on purpose.
     """
     from finemed.publish.targets.target import open_target
     from finemed.publish.versions.publish import default_target, release_of
@@ -53,7 +58,16 @@ def publish(
     source = release_of(run)
     name = to or default_target(source)
     target = open_target(name, private=not public, onto_head=onto_head)
-    done = publish_release(source, target, version=version, date=date, message=message, adopt=adopt, dry_run=dry_run)
+    done = publish_release(
+        source,
+        target,
+        version=version,
+        date=date,
+        message=message,
+        adopt=adopt,
+        dry_run=dry_run,
+        reshuffle=reshuffle,
+    )
     if as_json:
         click.echo(json.dumps(done.plain(), indent=2))
     elif dry_run and done.version:
@@ -82,6 +96,11 @@ def told(done: Publication, name: str, *, dry_run: bool) -> str:
     if done.taken_out:
         rows = ", ".join(f"{config} {count}" for config, count in done.taken_out.items())
         lines.append(f"Retracted rows left out: {rows}.")
+    if done.not_held:
+        lines.append(
+            f"The build was not given {', '.join(done.not_held)} of {name}, so it did not hold its splits against them "
+            f"(no row changed sides all the same); build with `finemed build --previous {name}`."
+        )
     if done.version is None:
         last = done.parent.version if done.parent else "the last version"
         lines.append(f"Nothing differs from {last} of {name}; no version was made.")

@@ -21,13 +21,14 @@ def reparse(stage: str, config_path: Path, run: Path | None, as_json: bool) -> N
     Shows how they would end now; `finemed build --from STAGE` takes that over, again from the stored replies.
     """
     from finemed.config import load_config
-    from finemed.pipeline.plan import Plan
     from finemed.pipeline.reparse import reparse as read_again
     from finemed.publish.inspect.status import printable
+    from finemed.publish.versions.previous import opened_plan
 
     config = load_config(config_path)
     folder = run or config_path.parent / config.run_dir
-    found = read_again(Plan(config, config_path.parent), folder, stage, lambda fault: click.echo(fault, err=True))
+    plan = click.get_current_context().with_resource(opened_plan(config, config_path.parent))
+    found = read_again(plan, folder, stage, lambda fault: click.echo(fault, err=True))
     if as_json:
         click.echo(json.dumps({"stage": stage, "states": dict(sorted(found.states.items()))}, indent=2))
         return

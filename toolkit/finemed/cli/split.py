@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_ON
+from finemed.cli.options import PREVIOUS, SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_ON
 
 
 @click.command()
@@ -31,6 +31,7 @@ from finemed.cli.options import SECTION_CONFIG, SECTION_SET, TABLE_ID, TABLE_ON
 @TABLE_ID
 @SECTION_CONFIG
 @SECTION_SET
+@PREVIOUS
 @click.option("--explain", "wanted", metavar="ID", help="Show what this row is kept together with; writes nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def split(
@@ -45,6 +46,7 @@ def split(
     row_id: str | None,
     config_path: Path | None,
     overrides: tuple[str, ...],
+    previous: tuple[str, ...],
     wanted: str | None,
     as_json: bool,
 ) -> None:
@@ -52,6 +54,10 @@ def split(
 
     Rows with one similar question, answer or passage form a component with the rows of their group; a component lies in
     one split. What very many rows share, such as a system prompt, joins nothing. Without --out nothing is written.
+
+    With --previous rows of earlier versions keep their splits, and so does what is like them: TARGET is the folder that
+    an earlier `finemed split --out` wrote, a folder of such folders, or versions that `finemed publish` made. Rows that
+    are like rows of two splits go to `bridges_splits` instead.
 
     \b
       finemed split chats.jsonl --out splits/ --set test=0.1 --set validation=0
@@ -61,13 +67,21 @@ def split(
 
     from finemed.config import load_section
     from finemed.publish.inspect.status import printable
+    from finemed.publish.versions.previous import earlier_versions
     from finemed.stages.split import LARGE_SHARE
+    from finemed.standalone.earlier import together
     from finemed.standalone.reading import open_parts, read_lines, shared_lines
-    from finemed.standalone.split import split_table
+    from finemed.standalone.split import earlier_tables, split_table
 
     config = load_section("split", config_path, overrides)
     table = open_parts(target, on=on, also=answer, row_id=row_id)
-    found = split_table(table, config, seed, answer=answer, group=group, stratify=stratify)
+    before = {name: earlier_tables(name, on=on, answer=answer, group=group) for name in previous}
+    base = config_path.parent if config_path else Path()
+    own = [name if name.startswith("hf://") else str(base / name) for name in config.previous]
+    published = [*own, *(name for name, tables in before.items() if tables is None)]
+    versions = click.get_current_context().with_resource(earlier_versions(published))
+    earlier = together([each for each in (*before.values(), versions) if each is not None])
+    found = split_table(table, config, seed, answer=answer, group=group, stratify=stratify, earlier=earlier)
     if wanted is not None:
         told = found.explain(wanted)
         click.echo(json.dumps(told, indent=2) if as_json else "\n".join(_lines(told, printable)))
@@ -88,6 +102,11 @@ def split(
         click.echo(printable(line))
     click.echo(", ".join(f"{name} {rows:,}" for name, rows in report["rows"].items()))
     click.echo(f"{report['components']:,} components")
+    if earlier is not None:
+        held = report["previous"]
+        click.echo(f"held against earlier versions: {held['pinned']:,} rows pinned, {held['bridges']:,} between splits")
+        for name, detail in list(found.parts.gone.items())[:20]:
+            click.echo(f"  {printable(name)}: bridges_splits, {printable(detail)}", err=True)
     total = sum(report["rows"].values())
     for part in report["largest"]:
         if part["rows"] > max(1, LARGE_SHARE * total):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,17 @@ def trial(
     from finemed.cli.progress import shown_progress
     from finemed.config import load_config
     from finemed.pipeline.estimate import free_stages
-    from finemed.pipeline.plan import Plan
     from finemed.pipeline.trial import trial as try_out
     from finemed.publish.build import build_release
+    from finemed.publish.versions.previous import opened_plan
 
     config = load_config(config_path, overrides)
-    plan = Plan(config, config_path.parent)
+    plan = click.get_current_context().with_resource(opened_plan(config, config_path.parent))
     folder = run or config_path.parent / config.run_dir
     budget = plan.budget(max_tokens=max_tokens, max_cost=None)
     with shown_progress() as progress:
         build_release(plan, folder, until=free_stages(plan) or "quota", progress=progress)
-        found = try_out(Plan(config, config_path.parent), folder, rows=rows, progress=progress, budget=budget)
+        found = try_out(replace(plan, backfill={}), folder, rows=rows, progress=progress, budget=budget)
     entries = [stage.plain() for stage in found.stages]
     if as_json:
         click.echo(json.dumps({"stages": entries, "before": found.before, "samples": found.samples}, indent=2))

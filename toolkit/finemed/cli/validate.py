@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("dataset", metavar="PATH|REPO")
-@click.option("--previous", metavar="PATH|REPO", help="Release before it; columns must stay unless the major rises.")
+@click.option(
+    "--previous",
+    metavar="PATH|REPO",
+    help="Earlier versions, or one: rows must keep their splits, and columns unless the major rises.",
+)
 @click.option(
     "--limit", type=click.IntRange(min=0), default=3, show_default=True, help="Most examples of each kind of finding."
 )

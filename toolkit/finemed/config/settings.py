@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from finemed.config.backends import Backend, RulesBackend
 from finemed.config.base import VOLATILE, Name, Settings, Share
@@ -289,6 +289,13 @@ class SplitConfig(Settings):
     mixture: dict[Literal["source", "department", "task_type"], dict[str, Share]] = {}
     """Shares of the `sft` pool by one column, such as `{source: {guidelines: 0.3}}`; what is not named shares the rest.
     Rows are dropped until the shares hold."""
+
+    previous: Annotated[list[str], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)] = Field(
+        default=[], json_schema_extra=VOLATILE
+    )
+    """Where earlier versions were published, one target or several: a folder of versions, the folder of one, or
+    `hf://owner/name`. What was once in a split, or in `ttt`, and what is like it stays there. Folders are relative to
+    the configuration file; the rows' files are hashed. `--previous` adds to it."""
 
     @model_validator(mode="after")
     def _leaves_training_rows(self) -> SplitConfig:

@@ -48,6 +48,7 @@ from finemed.stages.respond import RespondStage
 from finemed.stages.route import RouteStage
 from finemed.stages.select import SelectStage
 from finemed.stages.split import SplitStage
+from finemed.store.earlier import Earlier
 from finemed.taxonomy import Taxonomy, load_taxonomy
 
 STAGES = (
@@ -82,6 +83,8 @@ class Plan:
     """Further passages to draw by node id, from ``finemed coverage --backfill``."""
     passed_over: list[Quarantined] = field(default_factory=list)
     """Files beside the data that are none, once `files` was looked for."""
+    earlier: Earlier | None = None
+    """What the versions that `split.previous` names published; whoever makes the plan opens them."""
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -231,13 +234,13 @@ class Plan:
                 base=self.base,
             ),
             DecontaminateStage.of_questions(c.decontaminate, self.benchmarks),
-            RouteStage(c.route, c.split, c.seed),
+            RouteStage(c.route, c.split, c.seed, self.earlier),
             ReasonStage(c.reason, self.backend("reason"), self.egress("reason")),
             RespondStage(c.respond, self.backend("respond"), self.egress("respond")),
             DecontaminateStage.of_answers(c.decontaminate, self.benchmarks),
             JudgeAnswersStage(c.judge_answers, self.backend("judge_answers"), self.egress("judge_answers")),
             RankStage(c.rank),
-            SplitStage(c.split, c.seed),
+            SplitStage(c.split, c.seed, self.earlier),
         ]
 
     def source_hash(self) -> str:

@@ -52,10 +52,26 @@ class BuildOutcome:
         unnamed = sorted({row["source"] for row in licences if not row["license"]})
         unlicensed = f"No licence is stated for {', '.join(unnamed)}; the card says so.\n" if unnamed else ""
         return (
-            f"{unread}{unlicensed}Rows: {counts}.\n"
+            f"{unread}{unlicensed}Rows: {counts}.\n{self._held()}"
             f"Load it:   datasets.load_dataset({str(self.release.path)!r}, {next(iter(configs))!r})\n"
             f"Read it:   {self.release.path / 'README.md'}\n"
             f"Follow it: finemed status {self.run.run}; finemed ledger {self.run.run}"
+        )
+
+    def _held(self) -> str:
+        """What holding the splits of earlier versions came to; nothing where none was named."""
+        held = self.run.manifest["stages"][-1]["facts"].get("previous")
+        if not held:
+            return ""
+        versions = ", ".join(version["version"] for version in held["versions"])
+        conflict = (
+            f"; {held['bridges_published']:,} of these were published, and earlier versions had their like on two sides"
+            if held["bridges_published"]
+            else ""
+        )
+        return (
+            f"Splits held against {versions}: {held['pinned']:,} rows pinned, {held['bridges']:,} left out "
+            f"(`bridges_splits`){conflict}.\n"
         )
 
     def _quarantined(self) -> str:

@@ -180,6 +180,7 @@ class Manifest(_Record):
     changelog: str | None = None
     parent: Parent | None = None
     dataset: DatasetIdentity | None = None
+    splits_since: str | None = Field(None, description="The version that last reshuffled the splits, where one did.")
     comparison: dict[str, Any] | None = Field(None, description="How this version may be compared with the last.")
     plots: list[str] | None = None
     drawn_with: dict[str, str] | None = Field(None, description="Versions of the libraries that drew the plots.")

@@ -55,8 +55,22 @@ class Assignment:
     """Rows by pool."""
 
 
-def assign(found: Components, config: SplitConfig, seed: int) -> Assignment:
+@dataclass(frozen=True)
+class Pinned:
+    """Where components lie already, from earlier versions of the dataset."""
+
+    split: npt.NDArray[np.int8]
+    """Number in `SPLITS` of each row's component, -1 where it is free; shape (rows,)."""
+    ttt: Mask
+    """Whether the component lies in `ttt`; False where it is free."""
+    gone: Mask
+    """Rows that go nowhere."""
+
+
+def assign(found: Components, config: SplitConfig, seed: int, pinned: Pinned | None = None) -> Assignment:
     """Pools and splits of all rows, evenly along departments and sub-departments.
+
+    Components that are pinned stay where they are; the others are drawn so that all together have their shares.
 
     Raises:
         PoolError: a pool stays below `min_rows`, or a mixture cannot hold.
@@ -74,6 +88,12 @@ def assign(found: Components, config: SplitConfig, seed: int) -> Assignment:
 
     most = {pool: rows for pool, rows in config.max_rows.items() if rows is not None}
     common: Mask = ~hard
+    split, in_ttt = np.full(component.size, -1, dtype=np.int8), np.zeros_like(hard)
+    if pinned is not None:
+        split, in_ttt = pinned.split, pinned.ttt
+        reason[pinned.gone | (in_ttt & common)] = len(reasons)
+        reasons.append(("bridges_splits", ""))
+        hard, common = hard & ~pinned.gone, common & ~pinned.gone & ~in_ttt
     for column, shares in config.mixture.items():
         labels = found.facts[column].cast(pl.String())
         asked = ", ".join(f"{name} {share:g}" for name, share in sorted(shares.items()))
@@ -83,17 +103,22 @@ def assign(found: Components, config: SplitConfig, seed: int) -> Assignment:
             common = leave_out(common, kept, "beyond_quota", f"sft: {most['sft']} rows")
     if "sft" in most:
         common = leave_out(common, lots.draw(common, most["sft"]), "beyond_quota", f"sft: {most['sft']} rows")
-    wanted = min(round(config.ttt_share * int(hard.sum())), most.get("ttt", hard.size))
+    wanted = min(round(config.ttt_share * int(hard.sum())), most.get("ttt", hard.size)) - int((in_ttt & hard).sum())
     taken = np.zeros(found.ids.len() and int(component.max()) + 1, dtype=np.bool_)
-    taken[lots.whole(hard, wanted, lots.weights(common) == 0)] = True
-    ttt: Mask = taken[component] & hard
+    free: Mask = split < 0
+    taken[lots.whole(hard & free, max(0, wanted), lots.weights(common) == 0)] = True
+    ttt: Mask = (taken[component] & free | in_ttt) & hard
     pairs: Mask = hard & ~ttt
+    if "ttt" in most:
+        ttt = leave_out(ttt, lots.draw(ttt, most["ttt"]), "beyond_quota", f"ttt: {most['ttt']} rows")
     least_of = [most[pool] for pool in ("dpo", "sft_reasoning") if pool in most]
     if least_of:
         quota = min(least_of)
         pairs = leave_out(pairs, lots.draw(pairs, quota), "beyond_quota", f"dpo and sft_reasoning: {quota} rows")
-    place = _splits(lots, ttt, np.zeros_like(ttt), config)
-    place = np.maximum(place, _splits(lots, pairs, common, config))
+    fixed = np.full(taken.size, -1, dtype=np.int8)
+    fixed[component] = split
+    place = _splits(lots, ttt, np.zeros_like(ttt), config, fixed)
+    place = np.maximum(place, _splits(lots, pairs, common, config, fixed))
     kept_pairs = int(pairs.sum())
     counts = {"sft": int(common.sum()), "sft_reasoning": kept_pairs, "dpo": kept_pairs, "ttt": int(ttt.sum())}
     for pool, least in sorted(config.min_rows.items()):
@@ -116,21 +141,27 @@ def _lots(found: Components, seed: int) -> tuple[Lots, Numbers]:
     return Lots(component, found.ids.gather(names), strata.to_numpy()[names], seed), component
 
 
-def _splits(lots: Lots, hard: Mask, common: Mask, config: SplitConfig) -> npt.NDArray[np.int8]:
+def _splits(
+    lots: Lots, hard: Mask, common: Mask, config: SplitConfig, fixed: npt.NDArray[np.int8]
+) -> npt.NDArray[np.int8]:
     """Places components by systematic sampling along the strata; neither kind of question gets more than its share.
 
     Components with complex questions are placed first, by these; then the others, up to what is left for common ones. A
-    component that would take more than a tenth of a split stays in train.
+    component that would take more than a tenth of a split stays in train. `fixed` are the splits that components have
+    already, or -1: their rows count for the shares.
     """
     kinds = (lots.weights(hard), lots.weights(common))
-    placed = np.zeros(kinds[0].size, dtype=np.int8)
+    placed = np.maximum(fixed, 0)
+    free = fixed < 0
     for split, share in (("test", config.test), ("validation", config.validation)):
         quota = [_quota(int(weight.sum()), share) for weight in kinds]
         small = np.ones(placed.size, dtype=np.bool_)
         for weight, rows in zip(kinds, quota, strict=True):
             small &= weight <= max(1, rows // 10)
+        held = fixed == SPLITS.index(split)
+        quota = [max(0, rows - int(weight[held].sum())) for weight, rows in zip(kinds, quota, strict=True)]
         for kind, weight in enumerate(kinds):
-            rest = small & (placed == 0) & (weight > 0)
+            rest = small & free & (placed == 0) & (weight > 0)
             if kind == 1:
                 rest &= kinds[0] == 0
             for name in lots.spread(lots.along(np.flatnonzero(rest)), weight, quota[kind]):

@@ -80,7 +80,7 @@ def components(
         if same is not None:
             groups.append(shard[same].hash(seed=1))
         for rule, column, owner in zip(alike, columns, owners, strict=True):
-            for texts, own in _texts(shard, rule.columns):
+            for texts, own in texts_of(shard, rule.columns):
                 column.sketch(texts)
                 owner.append(own + np.int32(count))
         count += shard.height
@@ -88,7 +88,7 @@ def components(
         column.choose()
     for shard in rows.again():
         for rule, column in zip(alike, columns, strict=True):
-            for texts, _ in _texts(shard, rule.columns):
+            for texts, _ in texts_of(shard, rule.columns):
                 column.take(texts)
     table = pl.concat(kept) if kept else pl.DataFrame(schema={key: pl.String()})
     order = table[key].arg_sort()
@@ -103,7 +103,7 @@ def components(
     return _named(table[order], key, roots(parent), rank, nbytes, compared, unverified)
 
 
-def _texts(shard: pl.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Texts, npt.NDArray[np.int32]]]:
+def texts_of(shard: pl.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Texts, npt.NDArray[np.int32]]]:
     """The texts of a shard, column by column, and the rows that they belong to; missing ones are left out."""
     for name in columns:
         there = shard[name].is_not_null()

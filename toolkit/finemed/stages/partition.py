@@ -8,14 +8,15 @@
     explain(open_frames, table, SplitConfig(), parts, "r000017")
     ->  {"row": "r000017", "component": "r000003", "split": "train", "members": [...], "edges": [Edge(...), ...]}
 
-Nothing is needed but the question. Rows keep their order; no row is dropped. Where there are several columns of
-questions (turns of a conversation, a pair of answers), one text that resembles one of another row joins the two.
+Nothing is needed but the question. Rows keep their order; none is dropped. Where there are several columns of
+questions (turns of a conversation, a pair of answers), one text that resembles one of another row joins the two. Where
+earlier versions are given, rows that lie between two of their splits go to `bridges_splits`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from finemed.records import SPLITS
 from finemed.stages.assignment import FACTS, assign
 from finemed.stages.base import Rows
 from finemed.stages.components import ANSWER_LEAST, ANSWER_NGRAM, QUESTION_NGRAM, Alike, Components, components
+from finemed.stages.earlier import Link, hold
+from finemed.stages.split import pinned
+from finemed.store.earlier import Earlier
 from finemed.text.normalise import words
 from finemed.text.shingle import Hashes, jaccard, shingles
 
@@ -62,6 +66,8 @@ class Parts:
     """The smallest id of the row's component."""
     report: dict[str, Any]
     """Rows by split, components, the largest of them, pairs compared, bytes held a row."""
+    gone: dict[str, str] = field(default_factory=dict)
+    """Ids of rows between two splits of earlier versions, which have the split `bridges_splits`, and of what rows."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ class Edge:
     """Exact Jaccard similarity; 1.0 for rows that agree in the column of groups."""
 
 
-def partition(frames: Frames, table: Table, config: SplitConfig, seed: int) -> Parts:
+def partition(frames: Frames, table: Table, config: SplitConfig, seed: int, earlier: Earlier | None = None) -> Parts:
     """Assigns rows to train, validation and test so that near-duplicates and groups stay together.
 
     Of the settings it takes the shares, the thresholds for questions and answers, and `whole_documents` for groups.
@@ -93,12 +99,21 @@ def partition(frames: Frames, table: Table, config: SplitConfig, seed: int) -> P
             "name a column of unique ids, or none to have the rows numbered"
         )
     every = config.model_copy(update={"min_rows": {}, "max_rows": {}, "mixture": {}})
-    assigned = assign(found, every, seed)
+    held = None
+    if earlier is not None:
+        links = [Link(rule, kind) for kind, rule in _rules(table, config).items()]
+        same = "_group" if _grouped(table, config) else None
+        held = hold(Rows(named(), named), "_id", found, links, earlier, same=same)
+        found = held.found
+    assigned = assign(found, every, seed, pinned(held))
     ids = [name for frame in named() for name in frame["_id"].to_list()]
     places = found.ids.search_sorted(pl.Series(ids, dtype=pl.String())).to_numpy()
     split = [SPLITS[number] for number in assigned.split[places].tolist()]
+    gone = {found.ids[number]: detail for number, detail in held.gone.items()} if held else {}
+    split = ["bridges_splits" if name in gone else own for name, own in zip(ids, split, strict=True)] if gone else split
     component = found.ids.gather(found.component[places]).to_list()
-    return Parts(ids, split, component, _report(found, split))
+    report = _report(found, split) | ({"previous": held.facts} if held else {})
+    return Parts(ids, split, component, report, gone)
 
 
 def explain(frames: Frames, table: Table, config: SplitConfig, parts: Parts, row: str) -> dict[str, Any]:
@@ -181,12 +196,17 @@ def _facts() -> tuple[pl.Expr, ...]:
 
 
 def _alike(table: Table, config: SplitConfig) -> tuple[Alike, ...]:
-    rules = (
-        Alike(_columns(table.question), QUESTION_NGRAM, config.component_threshold),
-        Alike(_columns(table.answer), ANSWER_NGRAM, config.answer_threshold, ANSWER_LEAST),
-        Alike(table.context, ANSWER_NGRAM, config.passage_threshold, ANSWER_LEAST),
-    )
-    return tuple(rule for rule in rules if rule.columns)
+    return tuple(_rules(table, config).values())
+
+
+def _rules(table: Table, config: SplitConfig) -> dict[str, Alike]:
+    """What joins rows, by the kind of text."""
+    rules = {
+        "question": Alike(_columns(table.question), QUESTION_NGRAM, config.component_threshold),
+        "answer": Alike(_columns(table.answer), ANSWER_NGRAM, config.answer_threshold, ANSWER_LEAST),
+        "context": Alike(table.context, ANSWER_NGRAM, config.passage_threshold, ANSWER_LEAST),
+    }
+    return {kind: rule for kind, rule in rules.items() if rule.columns}
 
 
 def _columns(names: str | tuple[str, ...] | None) -> tuple[str, ...]:

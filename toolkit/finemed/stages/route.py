@@ -16,11 +16,12 @@ import polars as pl
 
 from finemed.config import RouteConfig, SplitConfig, identity
 from finemed.errors import PoolError
-from finemed.records import CheckedInstruction, RoutedInstruction
+from finemed.records import SPLITS, CheckedInstruction, RoutedInstruction
 from finemed.stages.assignment import FACTS, assign
 from finemed.stages.base import DROP_SCHEMA, Contract, Outcome, Rows
 from finemed.stages.components import components
-from finemed.stages.split import alike
+from finemed.stages.split import alike, held_against, pinned
+from finemed.store.earlier import Earlier
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,13 @@ class RouteStage:
     config: RouteConfig
     pools: SplitConfig
     seed: int
+    earlier: Earlier | None = None
+    """What earlier versions published: a question of `ttt`, and what hangs together with it, stays complex."""
     contract: Contract = Contract.one_to_one("route", 3, CheckedInstruction, RoutedInstruction, "instruction_id")
 
     def settings(self) -> dict[str, Any]:
-        return {**identity(self.config), "split": identity(self.pools), "seed": self.seed}
+        before = {"previous": self.earlier.content_hash} if self.earlier else {}
+        return {**identity(self.config), "split": identity(self.pools), "seed": self.seed, **before}
 
     def fit(self, shards: Rows) -> Routes:
         """Which questions are complex.
@@ -59,17 +63,20 @@ class RouteStage:
         facts = (*FACTS, *scores, *brought)
         found = components(shards, "instruction_id", facts, alike(self.pools, answers=False), same=same)
         rows = found.facts.select("complexity", "quality", "one", "two").with_columns(found.ids.alias("id"))
-        free = rows.filter(~pl.col("one") & ~pl.col("two"))
+        held = held_against(shards, found, self.pools, self.earlier, answers=False)
+        in_ttt = pl.Series(held.side >= len(SPLITS)) if held else pl.Series([False]).new_from_index(0, rows.height)
+        free = rows.with_columns(in_ttt.alias("ttt")).filter(~pl.col("one") & ~pl.col("two"))
         if self.config.top_share is not None:
-            hard = round(self.config.top_share * free.height)
+            hard = max(round(self.config.top_share * free.height), int(free["ttt"].sum()))
         else:
-            hard = free.filter(pl.col("complexity") > (self.config.complexity_above or 0)).height
-        order = ["complexity", "quality", "id"]
-        hardest = free.sort(order, descending=[True, True, False])["id"].head(hard)
+            hard = free.filter((pl.col("complexity") > (self.config.complexity_above or 0)) | pl.col("ttt")).height
+        order = ["ttt", "complexity", "quality", "id"]
+        hardest = free.sort(order, descending=[True, True, True, False])["id"].head(hard)
         chosen = frozenset(hardest) | frozenset(rows.filter(pl.col("two"))["id"])
         check_pools(rows.height - len(chosen), len(chosen), self.pools, answered=rows.height - free.height)
         is_complex = found.ids.is_in(pl.Series(sorted(chosen), dtype=pl.String()).implode()).alias("complex")
-        assign(replace(found, facts=found.facts.with_columns(is_complex)), self.pools, self.seed)
+        found = replace(held.found if held else found, facts=found.facts.with_columns(is_complex))
+        assign(found, self.pools, self.seed, pinned(held))
         return Routes(chosen, found.nbytes, rows.height)
 
     def apply(self, state: Routes, rows: pl.DataFrame) -> Outcome:

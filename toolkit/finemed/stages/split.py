@@ -2,11 +2,13 @@
 
 *Reads* `Sample`. *Writes* `PooledSample`: a common sample once (`sft`), a complex one once (`ttt`) or twice (`dpo` and
 `sft_reasoning`, whose answer is the chosen side). *Drops* `beyond_mixture` and `beyond_quota` where `split.mixture` and
-`split.max_rows` say so; fails where a pool stays below its minimum size.
+`split.max_rows` say so, `bridges_splits` where earlier versions have the like of a row on two sides; fails where a pool
+stays below its minimum size.
 *Reference*: FineMed (arXiv 2501.09213), section 4; its TTT pool held data that the model was trained on, ours does not.
 
 Questions of one document, and questions that are near-duplicates of each other, or that have near-duplicate passages or
-answers, form a component (`stages.components`). A component lies in one split, and not in `ttt` and another pool.
+answers, form a component (`stages.components`). A component lies in one split, and not in `ttt` and another pool. What
+earlier versions published stays where it was, and what is like it goes there too (`stages.earlier`).
 """
 
 from __future__ import annotations
@@ -14,13 +16,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from finemed.config import SplitConfig, identity
+from finemed.errors import InternalError
 from finemed.records import SPLITS, PooledSample, Sample, content_id, frame, frame_schema
-from finemed.stages.assignment import FACTS, Assignment, assign, large_components
+from finemed.stages.assignment import FACTS, Assignment, Pinned, assign, large_components
 from finemed.stages.base import Contract, Drops, Outcome, Rows
 from finemed.stages.components import ANSWER_LEAST, ANSWER_NGRAM, QUESTION_NGRAM, Alike, Components, components
+from finemed.stages.earlier import Held, Link, hold
+from finemed.store.earlier import Earlier
 
 LARGE_SHARE, LARGE_ROWS, LARGE_SHOWN = 0.01, 5, 20
 """A component above this share and of so many rows at least is reported, up to so many of them."""
@@ -39,12 +45,42 @@ def alike(config: SplitConfig, *, answers: bool) -> tuple[Alike, ...]:
     )
 
 
+def held_against(
+    shards: Rows, found: Components, config: SplitConfig, earlier: Earlier | None, *, answers: bool
+) -> Held | None:
+    """The sides of earlier versions; None where there are none to hold rows against.
+
+    Raises:
+        InternalError: the settings name earlier versions that nobody opened.
+    """
+    if earlier is None:
+        if config.previous:
+            raise InternalError(f"`split.previous` names {', '.join(config.previous)}, and nobody opened them")
+        return None
+    kinds = ("question", None, "answer")
+    links = [Link(rule, kind) for rule, kind in zip(alike(config, answers=answers), kinds, strict=False)]
+    same = "document_id" if config.whole_documents else None
+    keys = ("instruction_id", "passage_id")
+    return hold(shards, "instruction_id", found, links, earlier, keys=keys, same=same)
+
+
+def pinned(held: Held | None) -> Pinned | None:
+    """The sides as an assignment takes them."""
+    if held is None:
+        return None
+    gone = np.zeros(held.side.size, dtype=np.bool_)
+    gone[list(held.gone)] = True
+    ttt = held.side >= len(SPLITS)
+    return Pinned(np.where(ttt, held.side - len(SPLITS), held.side).astype(np.int8), ttt, gone)
+
+
 @dataclass(frozen=True)
 class Placed:
     """An assignment, and what the large components are about."""
 
     rows: Assignment
     large: list[dict[str, Any]] = field(default_factory=list)
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -53,18 +89,23 @@ class SplitStage:
 
     config: SplitConfig
     seed: int
+    earlier: Earlier | None = None
+    """What earlier versions published."""
     contract: Contract = Contract(
         "split", 3, frame_schema(Sample), PooledSample, "instruction_id", "row_id", ("instruction_id",)
     )
 
     def settings(self) -> dict[str, Any]:
-        return {**identity(self.config), "seed": self.seed}
+        before = {"previous": self.earlier.content_hash} if self.earlier else {}
+        return {**identity(self.config), "seed": self.seed, **before}
 
     def fit(self, shards: Rows) -> Placed:
         facts = (*FACTS, (pl.col("route") == "complex").alias("complex"))
         same = "document_id" if self.config.whole_documents else None
         found = components(shards, "instruction_id", facts, alike(self.config, answers=True), same=same)
-        return Placed(assign(found, self.config, self.seed), describe_large(shards, found))
+        held = held_against(shards, found, self.config, self.earlier, answers=True)
+        found = held.found if held else found
+        return Placed(assign(found, self.config, self.seed, pinned(held)), describe_large(shards, found), held)
 
     def apply(self, state: Placed, rows: pl.DataFrame) -> Outcome:
         placed: list[dict[str, Any]] = []
@@ -72,7 +113,9 @@ class SplitStage:
         assigned = state.rows
         positions = assigned.found.ids.search_sorted(rows["instruction_id"]).to_list()
         for row, position in zip(rows.iter_rows(named=True), positions, strict=True):
-            if assigned.reason[position]:
+            if state.held and position in state.held.gone:
+                drops.add(row["instruction_id"], "bridges_splits", state.held.gone[position])
+            elif assigned.reason[position]:
                 drops.add(row["instruction_id"], *assigned.reasons[assigned.reason[position]])
             else:
                 placed.extend(_place(row, assigned, position))
@@ -90,6 +133,7 @@ class SplitStage:
             "compared": found.compared,
             "joined_unverified": found.unverified,
             "pools": state.rows.counts,
+            **({"previous": state.held.facts} if state.held else {}),
         }
 
 

@@ -11,7 +11,9 @@ little for that is told by `standalone.telling`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,11 @@ from finemed.errors import ConfigError
 from finemed.records import SPLITS
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
-from finemed.standalone.reading import read_summary
+from finemed.standalone.earlier import EarlierTables
+from finemed.standalone.reading import open_parts, read_summary
 from finemed.standalone.table import Table
 from finemed.standalone.telling import telling
+from finemed.store.earlier import Earlier
 
 _ID, _GROUP, _STRATUM = "#id", "#group", "#stratum"
 
@@ -45,7 +49,7 @@ class TableSplit:
     def write(self, folder: Path, ending: str) -> dict[str, int]:
         """Writes a file per split that has rows, `train.parquet` and so on; returns their rows."""
         counts = {}
-        for split in SPLITS:
+        for split in (*SPLITS, *(["bridges_splits"] if self.parts.gone else [])):
             mask = pl.Series(self.parts.split) == split
             counts[split] = int(mask.sum())
             if counts[split]:
@@ -79,6 +83,7 @@ def split_table(
     answer: str | None = None,
     group: str | None = None,
     stratify: str | None = None,
+    earlier: Earlier | None = None,
 ) -> TableSplit:
     """Assigns every row to a split.
 
@@ -89,6 +94,7 @@ def split_table(
         answer: one of the table's columns whose texts are answers, whatever its name says.
         group: column of documents, patients and the like, which stay together.
         stratify: column along which splits are drawn evenly.
+        earlier: rows of earlier versions, whose splits are held; see `earlier_tables`.
 
     Raises:
         ConfigError: there is no such column.
@@ -115,5 +121,32 @@ def split_table(
         group=None if group is None else _GROUP,
         stratum=None if stratify is None else _STRATUM,
     )
-    placed = partition(lambda: iter([frame]), columns, config, seed)
+    placed = partition(lambda: iter([frame]), columns, config, seed, earlier)
     return TableSplit(table, placed, shared, frame, columns, config, group)
+
+
+def earlier_tables(
+    name: str, *, on: Sequence[str] = (), answer: str | None = None, group: str | None = None
+) -> EarlierTables | None:
+    """The earlier splits in a folder, read as the new table is; None where it has no file named after a split.
+
+    Args:
+        name: folder of `train`, `validation` and `test` files, or of such folders.
+        on: parts to compare.
+        answer: column of answers.
+        group: column of groups.
+    """
+
+    def read(path: Path) -> dict[str, pl.DataFrame]:
+        table = open_parts(str(path), on=on, also=answer)
+        parts, _ = telling(table.parts, table.height, answer)
+        found = {
+            kind: parts.filter(parts["kind"] == kind).select(pl.col("text").alias("value"), "row")
+            for kind in ("question", "answer", "context")
+        }
+        if group is not None and (own := table.column(group, "--group")) is not None:
+            rows = pl.Series("row", range(table.height), dtype=pl.UInt32())
+            found["_group"] = pl.DataFrame({"value": "group " + own, "row": rows})
+        return found
+
+    return EarlierTables.find(name, cache(read))

@@ -251,6 +251,69 @@ class Column:
         ]
         return pairs, int(counts[2]), int(counts[0])
 
+    def touches(
+        self, place: npt.NDArray[np.int8], places: int
+    ) -> tuple[Numbers, Numbers, npt.NDArray[np.float64], int]:
+        """For each text without a place the most similar one of every place.
+
+        Args:
+            place: of each text, or -1; shape (texts,).
+            places: how many there are.
+
+        Returns:
+            Numbers of the texts without a place that are similar to some; the most similar text of each place, or -1,
+            and that similarity, both of shape (those texts, places); pairs compared.
+        """
+        own = place[self.chosen]
+        if self._plain:
+            nearest, similarity, compared = self._plain_touches(own, places)
+        else:
+            from finemed.text.touch import touches
+
+            hashes = np.concatenate([*self._hashes, np.zeros(0, np.uint64)])
+            self._hashes.clear()
+            sizes = np.concatenate([*self._sizes, np.zeros(0, np.int64)])
+            nearest, similarity, compared = touches(hashes, sizes, self._threshold, own, places)
+            self.nbytes = max(self.nbytes, 3 * hashes.nbytes + (12 * places + 40) * own.size)
+        hit = np.flatnonzero((nearest >= 0).any(axis=1))
+        found = nearest[hit].astype(np.int64)
+        found[found >= 0] = self.chosen[found[found >= 0]]
+        return self.chosen[hit], found, similarity[hit], compared
+
+    def _plain_touches(
+        self, own: npt.NDArray[np.int8], places: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], int]:
+        nearest = np.full((own.size, places), -1, dtype=np.int32)
+        similarity = np.zeros((own.size, places))
+        compared = 0
+        for later, earlier, value in similar_pairs(self._sets(), self._threshold):
+            if (own[later] < 0) == (own[earlier] < 0):
+                continue
+            compared += 1
+            new, old = (later, earlier) if own[later] < 0 else (earlier, later)
+            known = (-similarity[new, own[old]], nearest[new, own[old]])
+            if nearest[new, own[old]] < 0 or (-value, old) < known:
+                nearest[new, own[old]], similarity[new, own[old]] = old, value
+        return nearest, similarity, compared
+
+    def pairs(self, owner: Numbers, most: int) -> tuple[Numbers, int]:
+        """Pairs of different owners with similar texts, up to `most`, shape (pairs, 2); and how many there are.
+
+        Args:
+            owner: whom each text belongs to, shape (texts,).
+            most: pairs to return.
+        """
+        own = owner[self.chosen].astype(np.int32)
+        if self._plain:
+            alike = [(a, b) for a, b, _ in similar_pairs(self._sets(), self._threshold) if own[a] != own[b]]
+            found, count = np.array(alike, dtype=np.int64).reshape(-1, 2), len(alike)
+        else:
+            everything = np.iinfo(np.int32).max
+            none = np.zeros(0, np.int64)
+            found, _, counts = self._walk(self.chosen, self.chosen, none, own, everything, most)
+            count = int(counts[2])
+        return own[found[: min(count, most)]].astype(np.int64), count
+
     def _sets(self) -> list[Hashes]:
         self.nbytes = PLAIN_BYTES * sum(hashes.size for hashes in self._hashes)
         return [
@@ -264,7 +327,7 @@ class Column:
         rank: Numbers,
         owner: Numbers,
         parent: Numbers,
-        place: npt.NDArray[np.int8],
+        place: npt.NDArray[np.int8] | npt.NDArray[np.int32],
         max_bucket: int,
         most: int,
     ) -> tuple[Numbers, npt.NDArray[np.float64], Numbers]:

@@ -37,6 +37,7 @@ RULES = {
     "messages": "no message is empty; roles alternate and end with the assistant; a pair differs",
     "pools": "no component, question or document is spread over splits, or over `ttt` and other pools",
     "separation": "no text nearly repeats one of another split, nor one of `ttt` in another pool",
+    "held_splits": "no row, nor one that nearly repeats it, was in another split or pool in an earlier version",
     "retracted": "no row that was retracted is back",
     "judge": "every score is there and in range, with its reason",
     "cut_off": "answers come to an end; reasoning answers have both sections",

@@ -52,6 +52,7 @@ _RELEASE_ONLY = {
     "splits": "there is no manifest of ours",
     "features": "the columns are the dataset's own",
     "pools": "the dataset has no pools of ours",
+    "held_splits": "it is checked for releases only",
     "retracted": "there is no list of retracted rows",
     "judge": "the dataset has no scores of ours",
     "model_licence": "the dataset does not name its models",

@@ -26,13 +26,20 @@ from finemed.publish.checks.claims import stated
 from finemed.publish.checks.derived import check_derived
 from finemed.publish.checks.faults import RULES, Faults, Report
 from finemed.publish.checks.foreign import validate_foreign
+from finemed.publish.checks.held import alone, check_held, opened_previous
 from finemed.publish.checks.recount import check_figures
 from finemed.publish.checks.shipped import MANIFEST, Shipped
 from finemed.publish.checks.tables import Tables
+from finemed.store.earlier import EarlierRows
 
 
 def validate(
-    path: Path, *, previous: Path | None = None, benchmarks: Sequence[str] = (), expect_hash: str | None = None
+    path: Path,
+    *,
+    previous: Path | None = None,
+    earlier: EarlierRows | None = None,
+    benchmarks: Sequence[str] = (),
+    expect_hash: str | None = None,
 ) -> Report:
     """Checks a release folder, or a file or folder of anybody's instruction data.
 
@@ -41,6 +48,7 @@ def validate(
         previous: the release before it, for the rule `features`.
         benchmarks: files, addresses or short names of benchmarks to look for in data that is no release.
         expect_hash: `release_hash` of the release, or the SHA-256 of its manifest, known from elsewhere.
+        earlier: all earlier versions, for the rule `held_splits`; by default the previous release alone.
 
     Raises:
         InputError: there is nothing there that could be checked.
@@ -59,10 +67,16 @@ def validate(
             f"{path}: is a release, whose build has looked for benchmark items; look for others with "
             "`finemed decontaminate`"
         )
-    return validate_release(path, previous=previous, expect_hash=expect_hash)
+    return validate_release(path, previous=previous, earlier=earlier, expect_hash=expect_hash)
 
 
-def validate_release(path: Path, *, previous: Path | None = None, expect_hash: str | None = None) -> Report:
+def validate_release(
+    path: Path,
+    *,
+    previous: Path | None = None,
+    earlier: EarlierRows | None = None,
+    expect_hash: str | None = None,
+) -> Report:
     """Checks every file of a release folder, and all that its manifest says about them."""
     if previous is not None and not is_release(previous):
         raise InputError(f"{previous}: holds no release to compare with; give the folder of the previous version")
@@ -79,6 +93,7 @@ def validate_release(path: Path, *, previous: Path | None = None, expect_hash: s
         check_figures(shipped, tables.uncounted or tables.figures, faults)
         check_stages(shipped, tables.pools, tables.questions, faults)
     check_apart(shipped, faults)
+    check_held(path, earlier or (alone(previous) if previous else None), faults)
     hashes = check_derived(shipped, before, expect_hash, faults)
     for rule in RULES:
         if rule not in faults.applied:
@@ -109,12 +124,17 @@ def validate_address(
     Raises:
         FineMedError: there is nothing to check, or the Hub cannot be reached.
     """
-    with _local(text) as path, _local(previous) as before:
+    with _local(text) as path:
         if path is None:
             if expect_hash is not None:
                 raise InputError(f"{text}: is no release, so it has no hash to expect; leave --expect-hash out")
             return validate_foreign(text, benchmarks=benchmarks)
-        report = validate(path, previous=before, benchmarks=benchmarks, expect_hash=expect_hash)
+        if previous is None or "@" in previous or not is_release(path):
+            with _local(previous) as before:
+                report = validate(path, previous=before, benchmarks=benchmarks, expect_hash=expect_hash)
+        else:
+            with opened_previous(previous, path) as (last, earlier):
+                report = validate(path, previous=last, earlier=earlier, benchmarks=benchmarks, expect_hash=expect_hash)
         return replace(report, path=text)
 
 

@@ -27,6 +27,11 @@ from finemed.publish.versions.version import Version
 FILE = "CHANGELOG.md"
 TITLE = "# Changelog\n"
 FIRST_RELEASE = "First release.\n"
+RESHUFFLED = (
+    "**The splits were reshuffled.** Rows that were training rows in earlier versions may be test rows here, and the "
+    "other way round. Do not compare results on these splits with results on those of earlier versions, and do not "
+    "test a model here that was trained on one of them.\n"
+)
 MOST_LISTED = 20
 """Retracted ids in an entry; `tombstones.jsonl` has them all."""
 

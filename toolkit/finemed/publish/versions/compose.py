@@ -84,6 +84,8 @@ class About:
     """What the card says about comparing it with its parent."""
     repo: str | None = None
     """Id on the Hub, where it goes there."""
+    splits_since: str | None = None
+    """The version that last reshuffled the splits, where one did."""
 
 
 def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Composed:
@@ -137,6 +139,7 @@ def finish(composed: Composed, about: About) -> dict[str, Any]:
         "date": about.date,
         "dataset": about.dataset.plain(),
         **({"repo": about.repo} if about.repo else {}),
+        **({"splits_since": about.splits_since} if about.splits_since else {}),
         "changelog": about.entry,
         **({"comparison": about.comparison} if about.comparison else {}),
         "parent": parent

@@ -28,6 +28,7 @@ PUBLISHED_KEYS = (
     "renderer",
     "files",
     "release_hash",
+    "splits_since",
 )
 """Keys of the manifest that publishing writes; all else says how the release was made."""
 WRITTEN_ANEW = ("README.md", "CHANGELOG.md", "croissant.json", "manifest.json")

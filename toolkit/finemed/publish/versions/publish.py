@@ -21,14 +21,16 @@ from finemed.publish.inspect.status import read_status
 from finemed.publish.release import release_intact
 from finemed.publish.targets.target import FileChange, PublishedVersion, Target
 from finemed.publish.versions.changelog import FILE as CHANGELOG
-from finemed.publish.versions.changelog import FIRST_RELEASE, day, entry
+from finemed.publish.versions.changelog import FIRST_RELEASE, RESHUFFLED, day, entry
 from finemed.publish.versions.comparison import compare
 from finemed.publish.versions.compose import About, Composed, compose, finish
 from finemed.publish.versions.dataset import Dataset, dataset_at, next_dataset
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
+from finemed.publish.versions.previous import fetched, not_given, splits_since
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Change, Version, next_version, wanted_version
+from finemed.store.earlier import EarlierRows
 
 MOST_FAULTS = 20
 
@@ -56,6 +58,8 @@ class Publication:
     release_hash: str | None = None
     """Of the version, or of the last one where nothing differs from it."""
     dataset: Dataset | None = None
+    not_held: list[str] = field(default_factory=list)
+    """Versions of the target that the build was not given, so that it did not hold its splits against them."""
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -72,6 +76,7 @@ class Publication:
             "changelog": self.entry,
             "retracted_rows": self.taken_out,
             "dataset": self.dataset and self.dataset.plain(),
+            "not_held_against": self.not_held,
         }
 
 
@@ -130,6 +135,7 @@ def publish(
     message: str = "",
     adopt: bool = False,
     dry_run: bool = False,
+    reshuffle: bool = False,
 ) -> Publication:
     """Publishes a release as the next version of the target.
 
@@ -141,6 +147,7 @@ def publish(
         message: the curator's words for the changelog.
         adopt: go on from the target's last version although the release has another name or origin.
         dry_run: compose and validate, but push nothing.
+        reshuffle: rows may have changed splits; makes a major version that says so.
 
     Raises:
         ConfigError: the version or the date does not do.
@@ -170,12 +177,20 @@ def publish(
         change: Change = found.change if found else "none"
         if found and change == "none":
             change = "patch"
-        chosen = next_version(parent.version if parent else None, change, version, why=found.why() if found else "")
-        text = entry(chosen, today, found.markdown() if found else first_release(composed), message=message)
+        reshuffle = reshuffle and parent is not None
+        why = "the splits are reshuffled" if reshuffle else found.why() if found else ""
+        change = "major" if reshuffle else change
+        chosen = next_version(parent.version if parent else None, change, version, why=why)
+        body = (RESHUFFLED + "\n" if reshuffle else "") + (found.markdown() if found else first_release(composed))
+        text = entry(chosen, today, body, message=message)
+        since = str(chosen) if reshuffle else splits_since(old)
         compared = compare(ReleaseFolder.open(old), composed.release, change) if old else None
-        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target))
+        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target), since)
         draft = finished(composed, about, message or title(found))
-        return delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out)
+        before = fetched(target, Path(work) / "versions", have={parent.version: old}) if parent and old else None
+        done = delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out, before=before)
+        not_held = not_given(composed.facts, before) if before and not reshuffle else []
+        return Publication(**{**vars(done), "change": change if found else None, "not_held": not_held})
 
 
 def last_version(target: Target, work: Path) -> Held:
@@ -230,13 +245,14 @@ def delivered(
     *,
     dry_run: bool,
     taken_out: dict[str, int],
+    before: EarlierRows | None = None,
 ) -> Publication:
     """Validates the folder and pushes it, or says what a push would do.
 
     Raises:
         PublishError: the contract is broken, or the target refused.
     """
-    check(draft.folder, old)
+    check(draft.folder, old, before)
     manifest = ReleaseFolder.open(draft.folder).manifest
     told = Publication(
         draft.version,
@@ -256,15 +272,15 @@ def delivered(
     return Publication(**{**vars(told), "ref": pushed.ref, "commit": pushed.commit})
 
 
-def check(folder: Path, old: Path | None) -> None:
-    """Holds the folder against the contract.
+def check(folder: Path, old: Path | None, before: EarlierRows | None = None) -> None:
+    """Holds the folder against the contract, and its splits against those of earlier versions.
 
     Raises:
         ContractError: a rule is broken; the message names every fault.
     """
     from finemed.publish.checks.validate import validate
 
-    faults = validate(folder, previous=old).faults
+    faults = validate(folder, previous=old, earlier=before).faults
     if faults:
         shown = [f"{fault.place}: {fault.fact}; {fault.remedy} ({fault.rule})" for fault in faults[:MOST_FAULTS]]
         more = [f"and {len(faults) - MOST_FAULTS:,} more"] if len(faults) > MOST_FAULTS else []

@@ -30,6 +30,7 @@ from finemed.publish.versions.compose import About, Composed, compose
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.lineage import Found, find_ids, find_sources, related_ids
+from finemed.publish.versions.previous import splits_since
 from finemed.publish.versions.publish import Publication, delivered, earlier, finished, last_version, repo_of
 from finemed.publish.versions.tombstones import COLUMNS, Tombstone, Tombstones
 from finemed.publish.versions.version import Change, next_version, wanted_version
@@ -140,7 +141,7 @@ def retract(
         named = [stone for stone in fresh if stone.value in {*ids, *sources}]
         text = entry(chosen, today, found.markdown(), retracted=named, gone=pool_rows)
         compared = compare(ReleaseFolder.open(old), composed.release, step(found))
-        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target))
+        about = About(chosen, parent, today, text, earlier(old), dataset, compared, repo_of(target), splits_since(old))
         draft = finished(composed, about, "retraction")
         told = delivered(draft, target, old, found, dry_run=True, taken_out=composed.taken_out)
         purged = {str(path): _purge(path, gone, dry_run=dry_run) for path in indexes}
