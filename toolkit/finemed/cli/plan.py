@@ -23,7 +23,7 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
     """
     from finemed.cli.progress import shown_progress
     from finemed.config import load_config
-    from finemed.pipeline.estimate import estimate, free_stages
+    from finemed.pipeline.estimate import BuildEstimate, estimate, free_stages
     from finemed.pipeline.plan import Plan
     from finemed.publish.build import build_release
 
@@ -32,7 +32,8 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
     folder = run or config_path.parent / config.run_dir
     last = free_stages(build_plan)
     if last is None:
-        click.echo(json.dumps({"stages": []}) if as_json else "No stage asks a paid backend: no call, no cost.")
+        nothing = json.dumps(BuildEstimate().plain(), indent=2)
+        click.echo(nothing if as_json else "No stage asks a paid backend: no call, no cost.")
         return
     with shown_progress() as progress:
         build_release(build_plan, folder, until=last, progress=progress)

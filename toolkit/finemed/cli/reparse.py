@@ -28,7 +28,11 @@ def reparse(stage: str, config_path: Path, run: Path | None, as_json: bool) -> N
     config = load_config(config_path)
     found = read_again(Plan(config, config_path.parent), run or config_path.parent / config.run_dir, stage)
     if as_json:
-        click.echo(json.dumps({"stage": stage, "states": dict(sorted(found.states.items()))}, indent=2))
+        click.echo(
+            json.dumps(
+                {"stage": stage, "rows": found.states.total(), "states": dict(sorted(found.states.items()))}, indent=2
+            )
+        )
         return
     total = sum(found.states.values())
     for state, count in sorted(found.states.items()):
