@@ -27,7 +27,7 @@ from finemed.errors import ConfigError
 from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, ScannedPassage
-from finemed.sources.columns import check_columns
+from finemed.sources.columns import column_faults
 from finemed.sources.files import InputFile
 from finemed.sources.records import find_files
 from finemed.stages.base import Stage
@@ -92,11 +92,13 @@ class Plan:
 
     @cached_property
     def files(self) -> list[InputFile]:
-        found = []
+        found, faults = [], []
         for source in self.config.sources:
             files = find_files(source, self.base)
-            check_columns(source, files)
+            faults += column_faults(source, files)
             found.extend(files)
+        if faults:
+            raise ConfigError("\n".join(faults))
         return found
 
     @cached_property
