@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("filter")
-@click.argument("targets", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="RUN|FILE...")
+@click.argument("targets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN|FILE...")
 @click.option(
     "-c",
     "--config",

@@ -58,6 +58,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(f"finemed.cli.{cmd_name}"), cmd_name)
+        _mark_examples(command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -65,6 +66,13 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (EOFError, OSError, KeyboardInterrupt) as error:
             raise Carried(error) from error
+
+
+def _mark_examples(command: click.Command) -> None:
+    """Makes of a `\\b` in a raw docstring what click takes as: leave the lines below as they are."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n") or None
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        _mark_examples(inner)
 
 
 class Carried(Exception):

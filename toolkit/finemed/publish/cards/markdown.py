@@ -24,3 +24,8 @@ def escape(value: Any) -> str:
     """Text as one line that Markdown and HTML show literally."""
     flat = one_line(str(value)).replace("&", "&amp;").replace("<", "&lt;")
     return _SPECIAL.sub(r"\\\1", flat)
+
+
+def unescape(text: str) -> str:
+    """Markdown of ours for a terminal, without the marks that `escape` put in."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text).replace("&lt;", "<").replace("&amp;", "&")
