@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
 
 
 def _mark_examples(command: click.Command) -> None:
-    """Makes of a `\\b` in a raw docstring what click takes as: leave the lines below as they are."""
+    """Makes of a backslash and a b, as raw docstrings have them, click's mark to leave the lines below as they are."""
     command.help = (command.help or "").replace("\\b\n", "\b\n") or None
     for inner in command.commands.values() if isinstance(command, click.Group) else ():
         _mark_examples(inner)

@@ -30,6 +30,7 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
     config = load_config(config_path, overrides)
     build_plan = Plan(config, config_path.parent)
     folder = run or config_path.parent / config.run_dir
+    build_plan.check_sources()
     last = free_stages(build_plan)
     if last is None:
         nothing = json.dumps(BuildEstimate().plain(), indent=2)

@@ -101,6 +101,15 @@ class Plan:
             raise ConfigError("\n".join(faults))
         return found
 
+    def check_sources(self) -> None:
+        """Finds every source and its columns, before anything runs.
+
+        Raises:
+            ConfigError: a column that the settings name is not as they say.
+            InputError: a source cannot be found.
+        """
+        _ = self.files
+
     @cached_property
     def inputs(self) -> list[dict[str, Any]]:
         """Name, size and hash of every input file."""

@@ -155,6 +155,8 @@ def filter_files(paths: Sequence[Path], config: FilterConfig | None = None, text
         sources.append(SourceConfig(name=name, path=path.name, **layout))
     files = []
     for path, source in zip(paths, sources, strict=True):
+        if not path.exists():
+            raise InputError(f"{path}: no such file; give a run, or files of JSONL, JSON, Parquet, CSV or text")
         found = find_files(source, path.parent)
         check_columns(source, found)
         files.extend(found)
