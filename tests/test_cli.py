@@ -160,8 +160,8 @@ def test_build_prints_its_outcome_as_json(copy: Path) -> None:
     outcome = json.loads(succeed("build", "-c", copy / "finemed.yaml", "--json").stdout)
     assert set(outcome) == {"run", "release", "configs", "stages"}
     assert outcome["release"] == str(copy / "run" / "release")
-    assert list(outcome["stages"]) == list(STAGES)
-    assert outcome["stages"]["ingest"]["drops"]["not_json"] == 1
+    assert [stage["stage"] for stage in outcome["stages"]] == list(STAGES)
+    assert outcome["stages"][0]["dropped"]["not_json"] == 1
     assert outcome["configs"]["sft"]["train"] > 50
 
 
@@ -172,13 +172,13 @@ def test_dry_run_says_what_would_run_and_runs_nothing(tmp_path: Path) -> None:
     assert [line[0] for line in lines] == [*STAGES, "card"]
     assert {line[1] for line in lines} == {"run"}
     plain = json.loads(succeed("build", "-c", config, "--dry-run", "--json").stdout)
-    assert [(entry["stage"], entry["action"]) for entry in plain] == [(line[0], line[1]) for line in lines]
+    assert [(entry["stage"], entry["action"]) for entry in plain["stages"]] == [(line[0], line[1]) for line in lines]
     assert not (tmp_path / "run").exists()
 
 
 def actions(*arguments: object) -> dict[str, str]:
     plain = json.loads(succeed("build", *arguments, "--dry-run", "--json").stdout)
-    return {entry["stage"]: entry["action"] for entry in plain}
+    return {entry["stage"]: entry["action"] for entry in plain["stages"]}
 
 
 def test_dry_run_of_a_finished_build(demo: Path) -> None:
@@ -213,7 +213,7 @@ def test_set_and_run_are_heeded(copy: Path) -> None:
     result = succeed("build", "-c", copy / "finemed.yaml", "--run", elsewhere, *overrides, "--json")
     outcome = json.loads(result.stdout)
     assert outcome["run"] == str(elsewhere)
-    assert outcome["stages"]["ingest"]["rows_in"] == 80 + 1
+    assert outcome["stages"][0]["rows"] == 80 + 1
     assert sessions(copy / "run") == [sorted(STAGES)]
 
 
@@ -238,10 +238,10 @@ def test_config_faults_exit_2_and_are_all_listed(tmp_path: Path) -> None:
     assert told.startswith(f"finemed: {config}: ")
 
 
-def test_a_missing_source_exits_1(tmp_path: Path) -> None:
+def test_a_missing_source_exits_4(tmp_path: Path) -> None:
     config = copy_demo(tmp_path)
     (tmp_path / "corpus.jsonl").unlink()
-    told = fault(1, "build", "-c", config)
+    told = fault(4, "build", "-c", config)
     assert told.startswith("finemed: source `demo`: corpus.jsonl matches no file")
     assert len(told.splitlines()) == 1
 
@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[int, Command, str]] = {
     "configuration is a list": (2, lambda folder: ["build", "-c", write(folder / "a.yaml", "- a")], "finemed init"),
     "bad --set": (2, lambda folder: ["build", "-c", copy_demo(folder), "--set", "seed"], "section.key=value"),
     "no benchmark file": (
-        1,
+        4,
         lambda folder: ["build", "-c", copy_demo(folder), "--set", "decontaminate.benchmarks=[no.jsonl]"],
         "decontaminate.benchmarks",
     ),
@@ -278,9 +278,9 @@ REFUSED: dict[str, tuple[int, Command, str]] = {
         lambda folder: ["build", "-c", copy_demo(folder), "--set", "split.min_rows={sft: 5000}"],
         "split.min_rows",
     ),
-    "status of no run": (1, lambda folder: ["status", folder], "finemed build"),
-    "ledger of no run": (1, lambda folder: ["ledger", folder], "finemed build"),
-    "damaged manifest": (1, lambda folder: ["status", damaged_run(folder)], "manifest.json"),
+    "status of no run": (4, lambda folder: ["status", folder], "finemed build"),
+    "ledger of no run": (4, lambda folder: ["ledger", folder], "finemed build"),
+    "damaged manifest": (4, lambda folder: ["status", damaged_run(folder)], "manifest.json"),
     "exists already": (2, lambda folder: ["init", write(folder / "a.yaml", "")], "--force"),
 }
 
@@ -314,7 +314,7 @@ def test_every_fault_is_one_message_and_an_exit_code(
 def test_two_builds_of_one_run_do_not_mix(copy: Path) -> None:
     with (copy / "run" / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert "another finemed process" in fault(1, "build", "-c", copy / "finemed.yaml")
+        assert "another finemed process" in fault(4, "build", "-c", copy / "finemed.yaml")
 
 
 def test_a_reader_that_goes_away_is_no_traceback(demo: Path) -> None:
@@ -340,9 +340,8 @@ def test_status_shows_counts_reasons_and_the_release(demo: Path) -> None:
     plain = json.loads(succeed("status", demo / "run", "--json").stdout)
     assert plain["release"] == str(demo / "run" / "release")
     for line, entry in zip(text[1:-1], plain["stages"], strict=True):
-        counts = entry["counts"]
-        assert line.split()[2:6] == [str(counts[k]) for k in ("rows_in", "rows_kept", "rows_dropped", "rows_out")]
-        assert counts["rows_dropped"] == sum(entry["drops"].values())
+        dropped = sum(entry["dropped"].values())
+        assert line.split()[2:6] == [str(n) for n in (entry["rows"], entry["kept"], dropped, entry["rows_out"])]
 
 
 def test_status_of_an_unfinished_run(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_a_source_name_used_twice_is_refused(tmp_path: Path) -> None:
     [
         ("a: [", "not YAML"),
         ("- a\n- b\n", "holds list, not settings"),
-        ("", "holds NoneType, not settings"),
+        ("", "holds nothing, not settings"),
         ("name: demo\nsources: []\n", "`sources`"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_missing_or_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file; `finemed init` writes one"):
         load_config(tmp_path / "finemed.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9\n")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="byte 9 is not UTF-8; save the file as UTF-8"):
         load_config(tmp_path / "latin.yaml")
 
 
@@ -560,3 +560,161 @@ def test_a_section_without_settings_has_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "finemed.yaml"
     path.write_text(SMALL + "filter:\njudge:\n", "utf-8")
     assert load_config(path).filter == FilterConfig()
+
+
+# --- languages -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stated", "code"),
+    [
+        ("fr-FR", "fr"),
+        ("pt_BR", "pt"),
+        ("zh-Hant", "zh"),
+        ("zh-TW", "zh"),
+        ("EN", "en"),
+        ("eng", "en"),
+        ("ger", "de"),
+        ("deu", "de"),
+        ("cmn", "zh"),
+        ("iw", "he"),
+        ("und", "und"),
+        ('"no"', "no"),
+        ("yue", "yue"),
+    ],
+)
+def test_a_region_or_a_script_folds_into_its_language(tmp_path: Path, stated: str, code: str) -> None:
+    path = write(tmp_path, SMALL + f"filter: {{languages: [{stated}]}}\n")
+    assert load_config(path).filter.languages == [code]
+
+
+def test_one_language_that_is_written_twice_is_one(tmp_path: Path) -> None:
+    plain = load_config(write(tmp_path, SMALL + "filter: {languages: [en, fr]}\n"))
+    folded = load_config(write(tmp_path, SMALL + "filter: {languages: [en-US, fr, en]}\n"))
+    assert identity(folded.filter) == identity(plain.filter)
+
+
+def test_unknown_languages_are_refused_with_the_known_codes(tmp_path: Path) -> None:
+    found = faults(tmp_path, SMALL + "filter: {languages: [french, qq, no, 3, spansh, en US]}\n")
+    assert [line.partition(":")[0] for line in found] == [f"`filter.languages.{at}`" for at in range(6)]
+    assert "did you mean `fr` (French)? known are aa, ab, " in found[0]
+    assert "did you mean" not in found[1]
+    assert 'write "no" in quotes for Norwegian' in found[2]
+    assert "did you mean `es` (Spanish)?" in found[4]
+
+
+def test_every_language_that_is_identified_has_a_known_code() -> None:
+    from finemed.records.languages import NAMES, language_code, language_of
+    from finemed.text.language import LATIN
+
+    assert {*LATIN, "zh", "ja", "ko", "ru", "uk", "ar", "fa", "hi", "el", "he", "th", "und"} <= NAMES.keys()
+    assert [code for code in NAMES if language_code(code) != code] == []
+    assert [code for code, name in NAMES.items() if language_of(name) != code] == []
+
+
+# --- hostile and odd files -------------------------------------------------------------------------------------------
+
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = (
+    "a: &a {"
+    + ", ".join(f"k{n}: 1" for n in range(50))
+    + "}\n"
+    + "".join(
+        f"{new}: &{new} {{<<: [{','.join([f'*{old}'] * 20)}]}}\n" for old, new in zip("abcdef", "bcdefg", strict=True)
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("{a: " * 100_000, "nested too deeply"),
+        ("x: " + "[" * 60 + "]" * 60, "nested too deeply"),
+        (SMALL + BOMB, "aliases counted"),
+        (SMALL + MERGES, "too many merged keys"),
+        ("a: &a [*a]\n", "recursive node"),
+        ("a: &a {b: *a}\n", "recursive node"),
+        ("name: !!python/object/apply:os.system [ls]\n", "not YAML"),
+        ("? [a, b]\n: 1\n", "cannot be a key"),
+        ("seed: " + "9" * 5000 + "\n", "not YAML"),
+        ('name: "a\\0b"\n', "NUL"),
+        ("name: !!binary aGk=\n", "`name`: binary"),
+        ("name: \x07\n", "not YAML"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_no_file_is_a_traceback(tmp_path: Path, text: str, fact: str) -> None:
+    (line,) = faults(tmp_path, text)
+    assert fact in line
+    assert len(line) < 1000
+
+
+def test_dates_stay_text(tmp_path: Path) -> None:
+    sources = "sources: [{name: a, path: a.jsonl, where: {day: [2020-01-01, 2020-13-45]}}]\n"
+    for name in ("2020-13-45", "2020-01-01"):
+        config = load_config(write(tmp_path, f"name: {name}\n{sources}"))
+        assert config.name == name
+        assert config.sources[0].where == {"day": ["2020-01-01", "2020-13-45"]}
+        assert load_config(write(tmp_path, SMALL), [f"name={name}"]).name == name
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "A", "", "a b", "a--b", "ab-", "é", "a\\tb", "x" * 65])
+def test_names_that_are_no_folder_or_no_name_on_the_hub(tmp_path: Path, name: str) -> None:
+    (line,) = faults(tmp_path, f'name: "{name}"\nsources: [{{name: a, path: a.jsonl}}]\n')
+    assert line.startswith("`name`: ")
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize("setting", ["filter.max_symbol_ratio", "split.test", "generate.temperature", "seed"])
+def test_numbers_that_are_none(tmp_path: Path, setting: str, value: str) -> None:
+    (line,) = faults(tmp_path, SMALL, f"{setting}={value}")
+    assert line.startswith(f"`{setting}`: ")
+    assert "finite number" in line
+
+
+def test_a_number_that_no_machine_holds(tmp_path: Path) -> None:
+    assert "does not fit in 64 bits" in faults(tmp_path, SMALL, f"seed={10**30}")[0]
+
+
+ODD = (
+    "seed =1 .seed=1 seed.=1 a..b=1 sources.x.path=1 sources.\u00b2.path=1 sources.-1=1 name.x=1 seed=["
+    " sources.99999999999999999999.path=1"
+)
+
+
+@pytest.mark.parametrize("override", [*ODD.split(), "seed=" + "[" * 5000, "seed=" + "9" * 5000], ids=lambda o: o[:24])
+def test_odd_overrides_are_faults_with_their_words(tmp_path: Path, override: str) -> None:
+    (line, *_) = faults(tmp_path, SMALL, override)
+    assert line.startswith(f"--set {override[:100]}")
+
+
+def test_an_override_of_a_section_without_settings(tmp_path: Path) -> None:
+    path = write(tmp_path, SMALL + "filter: {}\nquota:\n  wanted:\n")
+    assert load_config(path, ["quota.wanted.cardiology=5"]).quota.wanted == {"cardiology": 5}
+
+
+def test_all_faults_of_file_and_overrides_come_at_once(tmp_path: Path) -> None:
+    found = faults(tmp_path, SMALL + "filter: {languages: [qq]}\nrank: {min_score: 0}\n", "seed", "split.test=7", "a=1")
+    assert [line.split(":")[0] for line in found] == [
+        "--set seed", "`filter.languages.0`", "`rank.min_score`", "`split.test`", "`a`",
+    ]  # fmt: skip
+
+
+def test_bytes_that_are_no_settings(tmp_path: Path) -> None:
+    path = tmp_path / "finemed.yaml"
+    for content, fact in (
+        (SMALL.encode("utf-16"), "save the file as UTF-8"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "save the file as UTF-8"),
+        (bytes(100), "not YAML"),
+        (b"#" * 4_000_001, "holds no settings"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=fact):
+            load_config(path)
+    path.write_bytes(b"\xef\xbb\xbf" + SMALL.encode())
+    assert load_config(path).name == "demo"
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path)

@@ -197,7 +197,7 @@ def test_against_another_run(folder: Path) -> None:
     [
         ("nobody", 2, "--against nobody: neither a file, a run nor a backend; known are rules, big"),
         ("big", 2, "--against big: its answers are paid for; classify with it in a run of its own"),
-        ("absent.csv", 1, "absent.csv: cannot be read"),
+        ("absent.csv", 4, "absent.csv: cannot be read"),
     ],
 )
 def test_what_cannot_be_compared_with(folder: Path, against: str, code: int, message: str) -> None:

@@ -455,7 +455,7 @@ def test_the_command_prints_a_table(run: Path) -> None:
     assert lines[1].split("  ") != []
     assert [line.split() for line in lines[2:4]] == [["too_short", "2", "2", "1"], ["spam", "2", "1", "1"]]
     as_json = json.loads(invoke("filter", run, "--json").stdout)
-    assert as_json["web"]["rules"]["spam"] == {"fails": 2, "dropped": 1, "alone": 1}
+    assert as_json["sources"]["web"]["rules"]["spam"] == {"fails": 2, "dropped": 1, "alone": 1}
 
 
 def test_the_command_says_what_it_could_not_read_and_what_it_wrote(corpus: Path, tmp_path: Path) -> None:
@@ -472,5 +472,5 @@ def test_text_of_a_corpus_cannot_steer_a_terminal(tmp_path: Path) -> None:
     shown = invoke("filter", path, "--explain", "evil/evil.jsonl:1").stdout
     assert "Buy now" in shown
     assert not re.search(r"[^\n\x20-\x7e\u00a1-\uffff]|\u202e", shown)
-    (item,) = json.loads(invoke("filter", path, "--explain", "evil/evil.jsonl:1", "--json").stdout)
+    (item,) = json.loads(invoke("filter", path, "--explain", "evil/evil.jsonl:1", "--json").stdout)["passages"]
     assert item["checks"][0]["rule"] == "too_short"

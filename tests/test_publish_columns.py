@@ -13,11 +13,11 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from loopback import Server
 from pydantic import ValidationError
 from releases import DAY, manifest_of
 from releases import build as build_demo
 from rows import passage, run_stage
-from loopback import Server
 from test_given import GOUT, STROKE, play, write_own_data
 from test_given import build as build_own
 

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finemed.config import Columns, SourceConfig
-from finemed.errors import InputError, StoreError
+from finemed.errors import ConfigError, InputError, StoreError
 from finemed.records import Message, Row, frame, frame_schema
 from finemed.sources import streams
 from finemed.sources.columns import check_columns
@@ -870,10 +870,10 @@ def test_a_column_of_where_that_no_file_has_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "Croup.", "domain": "medical"}\n')
     (tmp_path / "b.txt").write_text("Croup.")
     wrong = source(".", where={"domian": ["medical"]})
-    with pytest.raises(InputError, match=r"no column `domian` \(where\) in a\.jsonl; it has domain, text"):
+    with pytest.raises(ConfigError, match=r"no column `domian` \(where\) in a\.jsonl; it has domain, text"):
         check_columns(wrong, find_files(wrong, tmp_path))
     texts = source("b.txt", where={"domain": ["medical"]})
-    with pytest.raises(InputError, match=r"`domain` \(where\) in b\.txt; it has text files, which have no columns"):
+    with pytest.raises(ConfigError, match=r"`domain` \(where\) in b\.txt; it has text files, which have no columns"):
         check_columns(texts, find_files(texts, tmp_path))
 
 
@@ -1075,7 +1075,7 @@ def test_a_mapped_column_that_no_file_has_is_refused_with_what_there_is(tmp_path
     rows = pl.DataFrame({"text": ["Croup barks."], "licence": ["CC0-1.0"]})
     {"a.jsonl": rows.write_ndjson, "a.csv": rows.write_csv, "a.parquet": rows.write_parquet}[name](tmp_path / name)
     wrong = SourceConfig(name="demo", path=name, columns=Columns(license="license"))
-    with pytest.raises(InputError, match=rf"no column `license` \(columns\.license\) in {name}; it has licence, text"):
+    with pytest.raises(ConfigError, match=rf"no column `license` \(columns\.license\) in {name}; it has licence, text"):
         check_columns(wrong, find_files(wrong, tmp_path))
     right = SourceConfig(name="demo", path=name, columns=Columns(license="licence"))
     check_columns(right, find_files(right, tmp_path))

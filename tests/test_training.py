@@ -347,7 +347,7 @@ def test_a_finished_output_folder_is_not_trained_into_again(release: Path, sft_o
         "--set",
         f"output_dir={sft_out}",
     ]
-    assert script("sft").main(arguments) == 1
+    assert script("sft").main(arguments) == 4
     recipe = RECIPES / "sft" / "cpu-tiny.yaml"
     with pytest.raises(TrainingError, match="holds a finished training already"):
         train_release(release, sft_out.parent, sft_recipe=recipe, stages=["sft"])

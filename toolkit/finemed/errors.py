@@ -28,6 +28,17 @@ A message gives place, fact, value and next step::
 
 from __future__ import annotations
 
+EXIT_CODES = {
+    0: "Done, and nothing was found that needs a look.",
+    1: "A finding: a rule is broken, a stored reply or a version is damaged, a stage cannot go on with these rows.",
+    2: "Usage or configuration: an option, a setting or a value is wrong, or an optional package is missing.",
+    3: "The budget is spent: a limit on tokens or money is reached; a higher one goes on from there.",
+    4: "Bad input: what was given, is stored, or was answered by a server is missing or cannot be used.",
+    5: "A failure of FineMed's own; the message holds what a bug report needs.",
+    130: "Interrupted (Ctrl-C); the same command goes on from there.",
+}
+"""What every command exits with."""
+
 
 class FineMedError(Exception):
     """Base of all errors raised on purpose."""

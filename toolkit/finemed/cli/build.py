@@ -65,7 +65,8 @@ def build(
             plan, folder, restart_from=restart_from, until=until, say=lambda fault: click.echo(fault, err=True)
         )
         if as_json:
-            click.echo(json.dumps([{"stage": name, "action": action} for name, action, _ in actions], indent=2))
+            stages = [{"stage": name, "action": action, "note": note} for name, action, note in actions]
+            click.echo(json.dumps({"run": str(folder), "stages": stages}, indent=2))
         else:
             for name, action, note in actions:
                 click.echo(f"{name:<22} {action:<8} {note}".rstrip())

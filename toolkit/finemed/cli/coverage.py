@@ -23,7 +23,7 @@ def coverage(run: Path, fill: bool, as_json: bool) -> None:
     found = read_coverage(run)
     more = backfill(run) if fill else {}
     if as_json:
-        click.echo(json.dumps(found.plain() | ({"backfill": more} if fill else {}), indent=2))
+        click.echo(json.dumps(found.plain() | {"backfill": more if fill else None}, indent=2))
     else:
         short = {node.id for node in found.under_filled()}
         click.echo(f"{'node':<38} {'wanted':>8} {'passages':>9} {'drawn':>8} {'held':>8} {'got':>8} {'missing':>8}")

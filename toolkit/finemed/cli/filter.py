@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("filter")
-@click.argument("targets", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True), metavar="RUN|FILE...")
+@click.argument("targets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN|FILE...")
 @click.option(
     "-c",
     "--config",
@@ -50,7 +50,6 @@ def filter(
     it alone.
     """
     import json
-    from dataclasses import asdict
 
     from finemed.publish.inspect.explain import explain
     from finemed.publish.inspect.filter import open_targets, write_kept
@@ -62,13 +61,13 @@ def filter(
     if wanted is not None:
         explanations = explain(found, wanted)
         if as_json:
-            click.echo(json.dumps([item.plain() for item in explanations], indent=2))
+            click.echo(json.dumps({"passages": [item.plain() for item in explanations]}, indent=2))
         else:
             click.echo("\n\n".join("\n".join(_lines(item, printable)) for item in explanations))
         return
     table = found.table
     if as_json:
-        click.echo(json.dumps({source: asdict(count) for source, count in table.items()}, indent=2))
+        click.echo(json.dumps(found.plain(), indent=2))
     else:
         for line in _table(table):
             click.echo(line)

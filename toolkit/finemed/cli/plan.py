@@ -23,16 +23,18 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
     """
     from finemed.cli.progress import shown_progress
     from finemed.config import load_config
-    from finemed.pipeline.estimate import estimate, free_stages
+    from finemed.pipeline.estimate import BuildEstimate, estimate, free_stages
     from finemed.publish.build import build_release
     from finemed.publish.versions.previous import opened_plan
 
     config = load_config(config_path, overrides)
     build_plan = click.get_current_context().with_resource(opened_plan(config, config_path.parent))
     folder = run or config_path.parent / config.run_dir
+    build_plan.check_sources()
     last = free_stages(build_plan)
     if last is None:
-        click.echo(json.dumps({"stages": []}) if as_json else "No stage asks a paid backend: no call, no cost.")
+        nothing = json.dumps(BuildEstimate().plain(), indent=2)
+        click.echo(nothing if as_json else "No stage asks a paid backend: no call, no cost.")
         return
     with shown_progress() as progress:
         build_release(build_plan, folder, until=last, progress=progress)

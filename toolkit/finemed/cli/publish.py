@@ -79,7 +79,9 @@ def publish(
 
 def show_draft(done: Publication) -> None:
     """Prints what a push would do, and the card."""
-    lines = [f"version {done.version}, after {done.parent.version if done.parent else 'none'}\n", done.entry]
+    from finemed.publish.cards.markdown import unescape
+
+    lines = [f"version {done.version}, after {done.parent.version if done.parent else 'none'}\n", unescape(done.entry)]
     width = max((len(file.name) for file in done.files), default=0)
     lines += [f"{file.action:<8} {file.name:<{width}} {file.bytes:>14,} bytes" for file in done.files]
     click.echo(shown("\n".join([*lines, "", done.card])))

@@ -30,7 +30,11 @@ def reparse(stage: str, config_path: Path, run: Path | None, as_json: bool) -> N
     plan = click.get_current_context().with_resource(opened_plan(config, config_path.parent))
     found = read_again(plan, folder, stage, lambda fault: click.echo(fault, err=True))
     if as_json:
-        click.echo(json.dumps({"stage": stage, "states": dict(sorted(found.states.items()))}, indent=2))
+        click.echo(
+            json.dumps(
+                {"stage": stage, "rows": found.states.total(), "states": dict(sorted(found.states.items()))}, indent=2
+            )
+        )
         return
     total = sum(found.states.values())
     for state, count in sorted(found.states.items()):

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from finemed.cli.publish import shown
-from finemed.errors import PublishError
 
 TARGET = click.argument("target")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -36,8 +35,10 @@ def list_(target: str, as_json: bool) -> None:
             click.echo(shown(f"{held['version']:<12} {held['release_hash'][:12]}  {held['commit'] or held['ref']}"))
     if not found and not damaged:
         click.echo(f"{target}: no version is published there", err=True)
+    for fault in damaged:
+        click.echo(shown(f"finemed: {fault}"), err=True)
     if damaged:
-        raise PublishError("\n".join(damaged))
+        raise SystemExit(1)
 
 
 @versions.command()
@@ -66,6 +67,7 @@ def diff_(target: str, old: str, new: str | None, as_json: bool) -> None:
 
     Without NEW, TARGET and OLD are two release folders, published or not.
     """
+    from finemed.publish.cards.markdown import unescape
     from finemed.publish.targets.target import open_target
     from finemed.publish.versions.diff import diff
     from finemed.publish.versions.history import diff_versions
@@ -74,7 +76,7 @@ def diff_(target: str, old: str, new: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.plain(), indent=2))
         return
-    click.echo(shown(f"change: {found.change}\n{found.markdown()}"), nl=False)
+    click.echo(shown(unescape(f"change: {found.change}\n{found.markdown()}")), nl=False)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

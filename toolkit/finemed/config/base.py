@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from finemed.records.languages import language_setting
 
 VOLATILE: dict[str, Any] = {"volatile": True}
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -29,7 +31,16 @@ def _host_and_port(address: str) -> str:
 Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_host_and_port)]
 
 
-class Settings(BaseModel):
-    """Base of all settings."""
+Language = Annotated[str, BeforeValidator(language_setting)]
+"""A code such as `en`; `en-US` and `eng` are folded into it, and what is no code is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+def each_once(given: list[Any]) -> list[Any]:
+    """A list without the entries that stood in it before: `[en, en-US]` are one language."""
+    return list(dict.fromkeys(given))
+
+
+class Settings(BaseModel):
+    """Base of all settings; no number may be infinite or none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)

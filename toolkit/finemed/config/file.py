@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from finemed.config.settings import LLM_SECTIONS, BuildConfig
+from finemed.config.yaml_text import MAX_BYTES, parse
 from finemed.errors import ConfigError
 
 
@@ -20,28 +20,38 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> BuildConfig:
         ConfigError: with every fault of the file, each with its place.
     """
     try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; `finemed init` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    try:
-        raw = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        raw = parse(_text(path))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: holds {type(raw).__name__}, not settings; `finemed init` writes an example")
+        held = "nothing" if raw is None else type(raw).__name__
+        raise ConfigError(f"{path}: holds {held}, not settings; `finemed init` writes an example")
     raw = {key: value for key, value in raw.items() if value is not None}  # a section without settings has defaults
-    for override in overrides:
-        _apply(raw, override)
+    wrong = _applied(raw, overrides)
     faults = _consistency(raw)
     try:
         config = BuildConfig.model_validate(raw)
     except ValidationError as error:
         faults = _faults(error) + faults
-    if faults:
-        raise ConfigError("\n".join(f"{path}: {fault}" for fault in faults))
+    if faults or wrong:
+        raise ConfigError("\n".join([*wrong, *(f"{path}: {fault}" for fault in faults)]))
     return config
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; `finemed init` writes one") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes, so it holds no settings; give the right file")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8 text") from None
 
 
 def load_section(name: str, path: Path | None, overrides: Sequence[str] = ()) -> Any:
@@ -58,13 +68,26 @@ def load_section(name: str, path: Path | None, overrides: Sequence[str] = ()) ->
     if path is not None:
         return getattr(load_config(path, [f"{name}.{override}" for override in overrides]), name)
     raw: dict[str, Any] = {}
-    for override in overrides:
-        _apply(raw, override)
+    wrong = _applied(raw, overrides)
     section: Any = BuildConfig.model_fields[name].annotation
     try:
-        return section.model_validate(raw)
+        settings = section.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"--set {fault}" for fault in _faults(error))) from None
+        wrong += [f"--set {fault}" for fault in _faults(error)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return settings
+
+
+def _applied(raw: dict[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Puts the overrides into the settings; what is wrong with those that cannot be."""
+    faults = []
+    for override in overrides:
+        try:
+            _apply(raw, override)
+        except ConfigError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -72,13 +95,15 @@ def _apply(raw: dict[str, Any], override: str) -> None:
     if not eq or not key:
         raise ConfigError(f"--set {override}: not of the form section.key=value")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not YAML; quote it") from None
+        parsed = parse(value)
+    except ValueError as error:
+        raise ConfigError(f"--set {override[:200]}: the value is {error}; quote it") from None
     *parents, last = key.split(".")
+    if not all([*parents, last]):
+        raise ConfigError(f"--set {override}: a part of the name is empty; write section.key=value")
     node: Any = raw
     for part in parents:
-        node = node[_index(node, part, override)] if isinstance(node, list) else node.setdefault(part, {})
+        node = node[_index(node, part, override)] if isinstance(node, list) else _inside(node, part)
         if not isinstance(node, dict | list):
             raise ConfigError(f"--set {override}: `{part}` is a value, not a section")
     if isinstance(node, list):
@@ -87,8 +112,15 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         node[last] = parsed
 
 
+def _inside(node: dict[str, Any], part: str) -> Any:
+    """The section of this name; one that has no settings yet begins empty."""
+    if node.get(part) is None:
+        node[part] = {}
+    return node[part]
+
+
 def _index(node: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
+    if not (part.isascii() and part.isdigit() and len(part) < 10 and int(part) < len(node)):
         raise ConfigError(f"--set {override}: `{part}` is not an index below {len(node)}")
     return int(part)
 
@@ -140,19 +172,3 @@ def _consistency(raw: dict[str, Any]) -> list[str]:
         if section != "classify" and isinstance(chosen, dict) and chosen.get("type") == "embeddings":
             faults.append(f"`{section}.backend`: `{backend}` is of type embeddings, which can only `classify`")
     return faults
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one section, where YAML would silently take the last."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-    loader.flatten_mapping(node)
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"`{key}` stands twice in one section", node.start_mark)
-    return dict(loader.construct_mapping(node, deep=True))
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

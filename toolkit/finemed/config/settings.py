@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from finemed.config.backends import Backend, RulesBackend
-from finemed.config.base import VOLATILE, Name, Settings, Share
+from finemed.config.base import VOLATILE, Language, Name, Settings, Share, each_once
 from finemed.config.sources import SourceConfig
 from finemed.records import TASK_TYPES, Difficulty, TaskType
 
@@ -57,8 +57,9 @@ class FilterConfig(Settings):
     """Keep passages that end in an ellipsis or in a link to the rest."""
     max_reference_density: Annotated[float, Field(ge=0)] = 5.0
     """Marks of bibliographies (years with volumes, page ranges, authors with initials, addresses) per 100 words."""
-    languages: list[str] = ["en"]
-    """Languages to keep; empty keeps all. Text that cannot be identified is `und`."""
+    languages: Annotated[list[Language], AfterValidator(each_once)] = ["en"]
+    """Languages to keep, as codes such as `en` (`en-US` and `eng` are the same); empty keeps all. Text that cannot be
+    identified is `und`."""
     min_medical_density: Annotated[float, Field(ge=0)] = 1.5
     """Weighted medical terms per 100 words (English, Spanish, Chinese); words of other fields count against. 0, with
     `min_medical_terms` 0, keeps all."""
@@ -343,10 +344,16 @@ class CardConfig(Settings):
     else is shown as it is written."""
 
 
+def _name_on_the_hub(name: str) -> str:
+    if "--" in name or name.endswith(("-", ".git")):
+        raise ValueError("no name on the Hub: it may not hold `--` nor end in `-`")
+    return name
+
+
 class BuildConfig(Settings):
     """A whole ``finemed.yaml``."""
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_name_on_the_hub)]
     """Short name of the release."""
     seed: int = 0
     """Seed of every random choice."""

@@ -27,7 +27,7 @@ from finemed.errors import ConfigError
 from finemed.llm.accounting import Budget
 from finemed.llm.base import Backend
 from finemed.records import JudgedInstruction, ScannedPassage
-from finemed.sources.columns import check_columns
+from finemed.sources.columns import column_faults
 from finemed.sources.files import InputFile, Quarantined
 from finemed.sources.records import find_files
 from finemed.stages.base import Stage
@@ -97,12 +97,23 @@ class Plan:
 
     @cached_property
     def files(self) -> list[InputFile]:
-        found = []
+        found, faults = [], []
         for source in self.config.sources:
             files = find_files(source, self.base, passed_over=self.passed_over)
-            check_columns(source, files)
+            faults += column_faults(source, files)
             found.extend(files)
+        if faults:
+            raise ConfigError("\n".join(faults))
         return found
+
+    def check_sources(self) -> None:
+        """Finds every source and its columns, before anything runs.
+
+        Raises:
+            ConfigError: a column that the settings name is not as they say.
+            InputError: a source cannot be found.
+        """
+        _ = self.files
 
     @cached_property
     def inputs(self) -> list[dict[str, Any]]:

@@ -36,9 +36,16 @@ class BuildOutcome:
             "run": str(self.run.run),
             "release": str(self.release.path) if self.release else None,
             "configs": self.release.manifest["configs"] if self.release else None,
-            "stages": {
-                report["stage"]: report["counts"] | {"drops": report["drops"]} for report in self.run.manifest["stages"]
-            },
+            "stages": [
+                {
+                    "stage": report["stage"],
+                    "rows": report["counts"]["rows_in"],
+                    "kept": report["counts"]["rows_kept"],
+                    "dropped": report["drops"],
+                    "rows_out": report["counts"]["rows_out"],
+                }
+                for report in self.run.manifest["stages"]
+            ],
         }
 
     def explain(self) -> str:

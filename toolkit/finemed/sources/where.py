@@ -15,7 +15,7 @@ Where = Mapping[str, Sequence[str | int | bool]]
 
 def keeps(where: Where) -> Callable[[Mapping[str, Any]], bool]:
     """The test of a record; a column that holds a list is tested by its elements."""
-    wanted = {column: frozenset(map(_plain, values)) for column, values in where.items()}
+    wanted = {column: frozenset(map(plain, values)) for column, values in where.items()}
 
     def kept(values: Mapping[str, Any]) -> bool:
         return all(_holds(values.get(column), accepted) for column, accepted in wanted.items())
@@ -25,11 +25,11 @@ def keeps(where: Where) -> Callable[[Mapping[str, Any]], bool]:
 
 def _holds(value: Any, accepted: frozenset[str | None]) -> bool:
     if isinstance(value, list):
-        return any(_plain(item) in accepted for item in value)
-    return value is not None and _plain(value) in accepted
+        return any(plain(item) in accepted for item in value)
+    return value is not None and plain(value) in accepted
 
 
-def _plain(value: Any) -> str | None:
+def plain(value: Any) -> str | None:
     """A value as text, so that `2020` of a CSV file and 2020 are equal, and `True` and true."""
     if isinstance(value, str):
         return value.lower() if value.lower() in ("true", "false") else value

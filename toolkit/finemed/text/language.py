@@ -19,10 +19,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from finemed.records.languages import UNKNOWN as UNKNOWN
+from finemed.records.languages import language_of
 from finemed.text.medical import lexicon
 from finemed.text.normalise import HAN, KANA
 
-UNKNOWN = "und"
 COMMON_WEIGHT, ENDING_WEIGHT, LETTER_WEIGHT, TERM_WEIGHT = 1.0, 0.3, 0.5, 0.5
 ENDING_SIZES = (6, 5, 4, 3)
 MIN_EVIDENCE = 1.5
@@ -222,13 +223,6 @@ def tally(words: Sequence[str]) -> tuple[Counts, Counts]:
     return scripts, points
 
 
-_THREE_LETTERS = {
-    "eng": "en", "spa": "es", "fra": "fr", "fre": "fr", "deu": "de", "ger": "de", "por": "pt", "ita": "it", "nld": "nl",
-    "dut": "nl", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko", "rus": "ru", "ara": "ar", "hin": "hi", "ell": "el",
-}  # fmt: skip
-
-
 def same_code(stated: str) -> str:
-    """A stated language as ISO 639-1 where it is a known code: ``en-US``, ``EN`` and ``eng`` are all ``en``."""
-    code = stated.strip().lower().replace("_", "-").split("-")[0]
-    return _THREE_LETTERS.get(code, code)
+    """A stated language as its code: ``en-US``, ``EN``, ``eng`` and ``English`` are all ``en``; what is none stays."""
+    return language_of(stated) or stated.strip().lower()

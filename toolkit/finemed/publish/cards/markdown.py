@@ -71,3 +71,8 @@ def _lines(block: list[str]) -> list[str]:
 def bibtex(text: str) -> str:
     """Text as the value of a BibTeX field, which it cannot leave."""
     return one_line(text).translate(_BIBTEX)
+
+
+def unescape(text: str) -> str:
+    """Markdown of ours for a terminal, without the marks that `escape` put in."""
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text).replace("&lt;", "<").replace("&amp;", "&")

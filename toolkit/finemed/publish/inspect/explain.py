@@ -58,7 +58,8 @@ class Explanation:
 
     def plain(self) -> dict[str, Any]:
         """The explanation as JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        return {"drop_reason" if name == "reason" else name: value for name, value in values.items()}
 
 
 def explain(found: Filtered, wanted: str) -> list[Explanation]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,11 @@ class SourceCount:
             count.dropped += int((judged["reason"] == rule.name).sum())
             count.alone += int((fails & (failing == 1)).sum())
 
+    @property
+    def drops(self) -> dict[str, int]:
+        """Dropped passages by the first rule that they fail."""
+        return {name: count.dropped for name, count in self.rules.items() if count.dropped}
+
 
 @dataclass(frozen=True)
 class Filtered:
@@ -90,6 +95,19 @@ class Filtered:
             for (source,), part in named.group_by("source", maintain_order=True):
                 sources.setdefault(str(source), SourceCount()).add(part)
         return sources
+
+    def plain(self) -> dict[str, Any]:
+        """All counts as JSON values."""
+        drops: Counter[str] = Counter()
+        for count in self.table.values():
+            drops.update(count.drops)
+        return {
+            "rows": sum(count.rows for count in self.table.values()),
+            "kept": sum(count.kept for count in self.table.values()),
+            "dropped": {rule.name: drops[rule.name] for rule in ALL if drops[rule.name]},
+            "not_read": dict(sorted(self.faults.items())),
+            "sources": {name: {**asdict(count), "dropped": count.drops} for name, count in self.table.items()},
+        }
 
 
 def filter_run(run: Path, config: FilterConfig | None = None) -> Filtered:
@@ -143,6 +161,8 @@ def filter_files(paths: Sequence[Path], config: FilterConfig | None = None, text
         sources.append(SourceConfig(name=name, path=path.name, **layout))
     files = []
     for path, source in zip(paths, sources, strict=True):
+        if not path.exists():
+            raise InputError(f"{path}: no such file; give a run, or files of JSONL, JSON, Parquet, CSV or text")
         found = find_files(source, path.parent)
         check_columns(source, found)
         files.extend(found)

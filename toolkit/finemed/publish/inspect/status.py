@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -25,17 +25,36 @@ class StageStatus:
     counts: dict[str, int]
     drops: dict[str, int]
 
+    def plain(self) -> dict[str, Any]:
+        """The line as JSON values; null where a count is not known yet."""
+        names = {"rows": "rows_in", "kept": "rows_kept", "rows_out": "rows_out"}
+        counts = {name: self.counts.get(column) for name, column in names.items()}
+        return {"stage": self.stage, "state": self.state, **counts, "dropped": self.drops}
+
 
 @dataclass(frozen=True)
 class RunStatus:
     """A run's stages and its release."""
 
+    run: Path
     stages: list[StageStatus]
-    release: str
+    release_state: Literal["none", "current", "outdated"]
+
+    @property
+    def release(self) -> str:
+        """The release in words."""
+        path = self.run / "release"
+        outdated = f"{path} (of earlier settings or inputs)"
+        return {"none": "none yet", "current": str(path), "outdated": outdated}[self.release_state]
 
     def plain(self) -> dict[str, Any]:
         """The status as JSON values."""
-        return asdict(self)
+        return {
+            "run": str(self.run),
+            "stages": [line.plain() for line in self.stages],
+            "release": None if self.release_state == "none" else str(self.run / "release"),
+            "release_state": self.release_state,
+        }
 
 
 def read_status(run: Path) -> RunStatus:
@@ -61,13 +80,13 @@ def read_status(run: Path) -> RunStatus:
             lines.append(StageStatus(name, "partial", {}, count_reasons(folder.drops())))
         else:
             lines.append(StageStatus(name, "todo", {}, {}))
-    return RunStatus(lines, _release_state(run, done))
+    return RunStatus(run, lines, _release_state(run, done))
 
 
-def _release_state(run: Path, done: dict[str, Any]) -> str:
+def _release_state(run: Path, done: dict[str, Any]) -> Literal["none", "current", "outdated"]:
     path = run / "release" / "manifest.json"
     if not path.exists():
-        return "none yet"
+        return "none"
     try:
         stages = {report["stage"]: report["fingerprint"] for report in read_json(path, "stages")["stages"]}
     except (KeyError, TypeError):
@@ -76,7 +95,7 @@ def _release_state(run: Path, done: dict[str, Any]) -> str:
             "`finemed build` again"
         ) from None
     current = {name: report["fingerprint"] for name, report in done.items()}
-    return str(path.parent) if stages == current else f"{path.parent} (of earlier settings or inputs)"
+    return "current" if stages == current else "outdated"
 
 
 def read_drops(
