@@ -1098,3 +1098,9 @@ def test_a_damaged_shard_of_an_unfinished_stage_is_made_again(tmp_path: Path) ->
     folder.begin("f1")
     assert folder.indices() == [0]
     assert not folder.has(1)
+
+
+def test_a_run_may_lie_in_a_folder_with_brackets(tmp_path: Path) -> None:
+    path = tmp_path / "d[x]" / "kept-*.parquet"
+    write_parquet(path, pl.DataFrame({"text": ["Croup."]}))
+    assert read_parquet(path)["text"].to_list() == ["Croup."]

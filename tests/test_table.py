@@ -12,7 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from finemed.cli.main import cli
 from finemed.errors import ConfigError, InputError
 from finemed.standalone.table import Table, open_table
 
@@ -450,3 +452,20 @@ def test_columns_that_are_missing_are_named_with_those_there_are(tmp_path: Path)
     with pytest.raises(ConfigError, match="--id: there is no column `b`"):
         open_table(path, on=("q",), row_id="b")
     assert parts(open_table(path, on=("q",))) == [(0, "q", "question", "What is croup?")]
+
+
+def test_a_build_names_what_it_leaves_out(tmp_path: Path) -> None:
+    records(tmp_path / "d.jsonl", {"text": "Croup barks."})
+    (tmp_path / "c").mkdir()
+    (tmp_path / "d.jsonl").rename(tmp_path / "c" / "d.jsonl")
+    lines(tmp_path / "c" / "README.md", "# A corpus")
+    config = {
+        "name": "t",
+        "sources": [{"name": "s", "path": "c", "license": "CC0-1.0", "attribution": "x"}],
+        "split": {"min_rows": {"sft": 0, "sft_reasoning": 0, "dpo": 0, "ttt": 0}},
+    }
+    lines(tmp_path / "finemed.yaml", json.dumps(config))
+    done = CliRunner().invoke(cli, ["build", "-c", str(tmp_path / "finemed.yaml"), "--until", "ingest"])
+    assert done.exception is None, done.output
+    assert "left out: README.md: papers of a repository, beside data files\n" in done.stderr
+    assert "ingest: 1 in, 1 kept" in done.stderr
