@@ -30,7 +30,7 @@ from finemed.standalone.table import Table
 from finemed.standalone.telling import telling
 from finemed.store.earlier import Earlier
 
-_ID, _GROUP, _STRATUM = "#id", "#group", "#stratum"
+_ROW, _ID, _GROUP, _STRATUM = "#row", "#id", "#group", "#stratum"
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ def split_table(
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
     parts, shared = telling(table.parts, table.height, answer)
-    frame = pl.DataFrame({"row": pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
+    frame = pl.DataFrame({_ROW: pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
     for name, column in ((_GROUP, table.column(group, "--group")), (_STRATUM, table.column(stratify, "--stratify"))):
         if column is not None:
             frame = frame.with_columns(column.alias(name))
     if parts.height:
-        wide = parts.pivot(on="part", index="row", values="text", aggregate_function="first")
-        frame = frame.join(wide, on="row", how="left", maintain_order="left")
+        wide = parts.rename({"row": _ROW}).pivot(on="part", index=_ROW, values="text", aggregate_function="first")
+        frame = frame.join(wide, on=_ROW, how="left", maintain_order="left")
     names = {
         kind: tuple(parts.filter(parts["kind"] == kind)["part"].unique(maintain_order=True))
         for kind in ("question", "answer", "context")
