@@ -30,7 +30,7 @@ from finemed.publish.build import build_release
 from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.card_facts import column_types
 from finemed.publish.cards.croissant import croissant
-from finemed.publish.checks.derived import drawn
+from finemed.publish.cards.plots import pictures
 from finemed.publish.demo import FILES
 from finemed.publish.pools import arrow_schema, split_order
 from finemed.publish.separation import check_separation
@@ -164,8 +164,7 @@ def reseal(folder: Path, manifest: dict[str, Any]) -> None:
     manifest = {**manifest, "renderer": renderer_hash()}
     if "version" in manifest:
         with contextlib.suppress(Exception):  # figures that cannot be drawn keep their plots
-            pictures = drawn(json.dumps({name: manifest[name] for name in ("figures", "stages")}, sort_keys=True))
-            for name, data in pictures.items():
+            for name, data in pictures(manifest).items():
                 _replace(folder / name, data)
     manifest["card_text"] = card_hash(facts_of(manifest))
     manifest["release_hash"] = release_hash(folder, manifest)

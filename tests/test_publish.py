@@ -265,7 +265,9 @@ def test_a_dry_run_as_json_tells_version_diff_and_files(releases: Path, whole: P
 def test_a_damaged_or_missing_release_is_refused(releases: Path, small: Path, tmp_path: Path) -> None:
     run = shutil.copytree(small, tmp_path / "run")
     (run / "release" / "data" / "sft" / "train.parquet").write_bytes(b"PAR1")
-    with pytest.raises(StoreError, match=r"release: a file is missing or changed since the build; run `finemed build`"):
+    with pytest.raises(
+        StoreError, match=r"release: a file is missing, changed or not of the build; run `finemed build`"
+    ):
         put(run, releases)
     shutil.rmtree(run / "release")
     with pytest.raises(InputError, match=r"run: the run has no release yet; run `finemed build` to its end"):

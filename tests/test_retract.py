@@ -100,7 +100,7 @@ def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the pictures out, which take most of the time and are tested elsewhere."""
     from finemed.publish.cards import plots
 
-    monkeypatch.setattr(plots, "write_plots", lambda manifest, folder: [])
+    monkeypatch.setattr(plots, "pictures", lambda manifest: {})
 
 
 def test_a_source_takes_all_its_rows_and_is_not_in_the_card_any_more(

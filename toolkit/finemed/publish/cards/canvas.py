@@ -5,7 +5,7 @@
     with plain_style():
         figure, axes = sheet(3.0, rows=2)
         ...
-        save(figure, Path("plots/funnel.png"))
+        png(figure)
 
 Nothing of the machine shows: matplotlib's own DejaVu Sans from its package, its default settings whatever a
 ``matplotlibrc`` says, no date, no version. Equal inputs give equal bytes under equal versions of matplotlib and Pillow.
@@ -13,6 +13,7 @@ Nothing of the machine shows: matplotlib's own DejaVu Sans from its package, its
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,10 +105,11 @@ def headline(figure: Figure, text: str, note: str = "") -> None:
         figure.text(0.015, 1 - 0.42 / figure.get_figheight(), note, ha="left", va="center", color=FAINT, fontsize=9)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a PNG without date or version."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG without date or version."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    return data.getvalue()
 
 
 def drawn_with() -> dict[str, str]:

@@ -11,8 +11,10 @@ scale, because pools differ in size; the counts stand beside the names and in th
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +30,7 @@ from finemed.publish.cards.canvas import (
     label,
     percent,
     plain_style,
-    save,
+    png,
     sheet,
     short,
 )
@@ -53,14 +55,29 @@ POOL_COLUMNS = (("sft", "sft", BLUE), ("dpo", "dpo, sft_reasoning", GREEN), ("tt
 
 def write_plots(manifest: Mapping[str, Any], folder: Path) -> list[str]:
     """Draws what the manifest has data for into ``folder/plots``; the files' names, such as ``plots/funnel.png``."""
-    written = []
+    found = pictures(manifest)
+    for name, data in found.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return list(found)
+
+
+def pictures(manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Name -> PNG of every plot that the manifest has data for."""
+    return _pictures(json.dumps({name: manifest[name] for name in ("figures", "stages")}, sort_keys=True))
+
+
+@lru_cache(maxsize=4)
+def _pictures(facts: str) -> dict[str, bytes]:
+    """The same by what the plots are drawn from: whoever publishes draws them, and validation compares them."""
+    manifest, found = json.loads(facts), {}
     with plain_style():
         for name, draw in sorted(PLOTS.items()):
             figure = draw(manifest)
             if figure is not None:
-                save(figure, folder / "plots" / f"{name}.png")
-                written.append(f"plots/{name}.png")
-    return written
+                found[f"plots/{name}.png"] = png(figure)
+    return found
 
 
 # --- the funnel ------------------------------------------------------------------------------------------------------

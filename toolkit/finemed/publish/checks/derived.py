@@ -15,17 +15,15 @@ import hashlib
 import io
 import json
 import re
-import tempfile
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from finemed.errors import FineMedError
+from finemed.publish.cards import plots
 from finemed.publish.cards.canvas import drawn_with
 from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.croissant import croissant
-from finemed.publish.cards.plots import write_plots
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.recount import NO_FORM, REMEDY, differing
 from finemed.publish.checks.shipped import CARD, CROISSANT, MANIFEST, Shipped
@@ -242,8 +240,7 @@ def _plots(shipped: Shipped, manifest: Manifest, why: str | None, faults: Faults
     if why is None and manifest.drawn_with != ours:
         there = ", ".join(f"{name} {version}" for name, version in (manifest.drawn_with or {}).items())[:60]
         why = f"they were drawn by {there or 'unknown libraries'}, here are {', '.join(map(' '.join, ours.items()))}"
-    facts = {name: shipped.raw[name] for name in ("figures", "stages")}
-    made = _made(lambda: drawn(json.dumps(facts, sort_keys=True)))
+    made = _made(lambda: plots.pictures(shipped.raw))
     if isinstance(made, Exception):
         wrong = {MANIFEST: f"they cannot be drawn from this manifest ({type(made).__name__})"}
     else:
@@ -258,13 +255,6 @@ def _plots(shipped: Shipped, manifest: Manifest, why: str | None, faults: Faults
         return
     for name, fact in sorted(wrong.items()):
         faults.add("plots", name, fact, REMEDY)
-
-
-@lru_cache(maxsize=8)
-def drawn(facts: str) -> dict[str, bytes]:
-    """The pictures of a manifest."""
-    with tempfile.TemporaryDirectory(prefix="finemed-plots-") as folder:
-        return {name: Path(folder, name).read_bytes() for name in write_plots(json.loads(facts), Path(folder))}
 
 
 def _no_png(path: Path) -> str | None:
