@@ -332,6 +332,7 @@ def test_answers_that_only_sound_like_refusals(answer: str) -> None:
         ("常用药物包括布地奈德、沙美特罗，以及", "ends in the middle of a sentence"),
         ("Croup is a viral infection.", None),
         ("Influenza A", None),
+        ("The causes are: Hypertension Smoking Heart disease Diabetes mellitus High cholesterol", None),
         ("Vitamin D and vitamin A", None),
         ("- rest\n- fluids", None),
         ("| dose | 5 mg |\n|---|---|", None),

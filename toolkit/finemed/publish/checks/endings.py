@@ -59,6 +59,9 @@ _BROKEN = (
     r"[,;(\[{（，；、]\s*\z|[:：–—]\s*\z|\S\s+\S+\s+(?:" + _OPEN_EVERYWHERE + r")\s*\z|[^\W\d_]-\s*\z|"
     r"\p{Han}(?:和|与|及|或|以及|并且|而且|因为|但是|包括|例如|由于|如果|如|对|可能)\s*\z"
 )
+_ITEM_STARTS = r"[\p{Ll})]\s+\p{Lu}\p{Ll}|\s-\s"
+LIST_ITEMS = 3
+"""Capitals behind small letters, and dashes, from which what follows the last end mark is a list in one line."""
 _ELLIPSIS = r"(?:\.\.\.|…)[\])]?\s*\z"
 _LONG_LAST_LINE = r"(?:\A|\n)[^\n|#*•·–>\d\s-][^\n]*[\p{L}\p{N}]\s*\z"
 _CHINESE_END = "等疗查断因状病症术药的了质品剂素同"
@@ -93,6 +96,8 @@ def broken_off(answers: pl.Series) -> dict[int, str]:
 def has_no_mark(answers: pl.Series) -> pl.Series:
     """Which answers end in a line of prose without an end mark."""
     prose = answers.str.contains(_LONG_LAST_LINE) & ~answers.str.contains(_ENDS_SHORT)
+    tail = answers.str.extract(r"([^.!?:\n]*)\z", 1)
+    prose &= tail.str.count_matches(_ITEM_STARTS) < LIST_ITEMS
     return prose & ~answers.str.contains(r"\p{Han}") | answers.str.contains(_CHINESE_LAST_LINE)
 
 
