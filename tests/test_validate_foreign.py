@@ -263,6 +263,13 @@ def test_an_answer_that_repeats_its_question(tmp_path: Path, answer: str) -> Non
     assert broken(check(tmp_path, row(answer))) == {"echo": [("rows.jsonl:7", "")]}
 
 
+def test_an_echo_is_found_whatever_the_order_of_the_columns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    rows = [{"answer": "What causes gout?", "license": "MIT", "question": "What causes gout ?"}]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    assert broken(validate(path)) == {"echo": [("rows.parquet:1", "")]}
+
+
 def test_a_label_out_of_the_question_is_no_echo(tmp_path: Path) -> None:
     assert check(tmp_path, row("Fever", "Which word names a symptom?", input="Fever")).ok
 
@@ -364,6 +371,17 @@ def test_repeated_rows_name_the_first(tmp_path: Path) -> None:
     report = check(tmp_path, again)
     assert broken(report) == {"repeats": [("rows.jsonl:7", "all parts alike")]}
     assert report.faults[0].fact == "repeats rows.jsonl:1, all parts alike"
+
+
+def test_a_row_repeats_in_another_file_with_its_columns_in_another_order(tmp_path: Path) -> None:
+    write(tmp_path, *({**each, "context": "A ward."} for each in SOUND), name="a.jsonl")
+    pq.write_table(
+        pa.Table.from_pylist([{"context": "A ward.", "output": SOUND[1]["output"], "license": "MIT"} | SOUND[1]]),
+        tmp_path / "b.parquet",
+    )
+    report = validate(tmp_path)
+    assert broken(report) == {"repeats": [("b.parquet:1", "all parts alike")]}
+    assert report.faults[0].fact == "repeats a.jsonl:2, all parts alike"
 
 
 def test_the_same_question_and_answer_under_another_system_prompt(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from finemed.publish.checks import content_phrases as phrases
 from finemed.publish.checks.endings import NO_MARK, broken_off, has_no_mark
 from finemed.publish.checks.faults import KEPT, Faults, percent
 from finemed.publish.checks.foreign_rows import Rows
+from finemed.sources.parts import Part
 from finemed.text.normalise import words
 
 LEAVE_OUT = "answer it, or leave the record out"
@@ -122,14 +123,23 @@ def check_answers(batch: Rows, faults: Faults) -> None:
             fact = f"`{names[at]}` {kind}: {' '.join(texts[at].split())[:60]!a}"
             faults.add("refusal", batch.places[rows[at]], fact, LEAVE_OUT, kind=kind)
     for at, parts in enumerate(batch.parts):
-        asked: list[str] = []
-        for part in parts:
-            if part.kind == "question":
-                asked.append(part.text)
-            elif part.kind == "answer" and (name := _echoed(part.text, asked)):
-                fact = f"`{part.name}` is {name}"
-                faults.add("echo", batch.places[at], fact, LEAVE_OUT)
-                break
+        echo = next(filter(None, (_echo_in(parts, place) for place in range(len(parts)))), None)
+        if echo is not None:
+            faults.add("echo", batch.places[at], echo, LEAVE_OUT)
+
+
+def _echo_in(parts: list[Part], place: int) -> str | None:
+    """What an answer repeats: of its own conversation only what was asked before it, for columns have no order."""
+    answer = parts[place]
+    if answer.kind != "answer":
+        return None
+    asked = [
+        part.text
+        for at, part in enumerate(parts)
+        if part.kind == "question" and (part.column != answer.column or at < place)
+    ]
+    echoed = _echoed(answer.text, asked)
+    return None if echoed is None else f"`{answer.name}` is {echoed}"
 
 
 def _echoed(answer: str, asked: list[str]) -> str | None:

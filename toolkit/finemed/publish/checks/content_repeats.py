@@ -62,8 +62,9 @@ class Repeats:
         for row, parts in enumerate(batch.parts):
             own = hashes[place : place + len(parts)]
             place += len(parts)
-            if parts:
-                self._add(batch, row, parts, own)
+            if parts:  # columns have no order, the turns of one do
+                order = sorted(range(len(parts)), key=lambda at: (fold(parts[at].column), at))
+                self._add(batch, row, [parts[at] for at in order], [own[at] for at in order])
 
     def _add(self, batch: Rows, row: int, parts: list[Part], hashes: list[int]) -> None:
         last = {part.column: at for at, part in enumerate(parts) if part.kind == "answer" and not _is_earlier(part)}
