@@ -156,7 +156,7 @@ def versions(work: Path, records: int) -> list[str]:
             ttt = sum(row[0].startswith("ttt") for row in rows)
             line(
                 version, "held" if held else "not held", size, *counts.values(), ttt, told["pinned"], told["bridges"],
-                same, nearly, out.strip().rpartition("/")[2] or f"refused ({said.count('held_splits')} places named)",
+                same, nearly, out.strip().rpartition("/")[2] or "refused",
             )  # fmt: skip
             print(f"  built in {seconds:.0f} s", file=sys.stderr)
             if held and same + nearly:
