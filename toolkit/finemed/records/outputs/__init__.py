@@ -100,5 +100,5 @@ OUTPUTS = (
 def output_schema(output: Output) -> dict[str, Any]:
     """The JSON Schema that is published as ``schemas/output.<name>.schema.json``."""
     called = f"finemed {output.command}{f' {output.option}' if output.option else ''} --json"
-    schema = {**output.model.model_json_schema(mode="serialization"), "title": called}
+    schema = {**output.model.model_json_schema(), "title": called}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

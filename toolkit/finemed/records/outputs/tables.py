@@ -114,8 +114,30 @@ class DecontaminateExplanation(OutputModel):
     """The items that come into question, the best first."""
 
 
-class SplitOutput(RootModel[dict[str, Any]]):
+class LargestComponent(OutputModel):
+    """Rows that stay together."""
+
+    component: str
+    """Id of its first row."""
+    rows: Count
+    """Its rows."""
+
+
+class SplitOutput(OutputModel):
     """How rows were split."""
+
+    rows: Reasons
+    """Split -> rows."""
+    components: Count
+    """Groups of rows that stay together."""
+    largest: list[LargestComponent]
+    """The largest of them."""
+    compared: Count
+    """Pairs that were compared exactly."""
+    joined_unverified: Count
+    """Rows that joined a large bucket without being compared."""
+    bytes_per_row: Count
+    """Memory that it took."""
 
 
 class SplitExplanation(RootModel[dict[str, Any]]):
