@@ -102,8 +102,8 @@ class Origin:
         others = self.pairs - self.given_pairs
         rest = f"; in the others it is the long answer because it {long}" if others else ""
         return (
-            f"{self.given_pairs:,} pairs of `dpo` came with their source, which says what is preferred{rest}; the score "
-            "does not decide"
+            f"{self.given_pairs:,} pairs of `dpo` came with their source, which says what is preferred{rest}; the "
+            "score does not decide"
         )
 
     @property
@@ -123,8 +123,8 @@ class Origin:
         if self.judged_by_rules:
             scores = "rules, which look at form and at overlap with the passage"
         return (
-            f"Questions and answers come from {texts}, scores from {scores}; none were reviewed by a clinician for this "
-            "release."
+            f"Questions and answers come from {texts}, scores from {scores}; none were reviewed by a clinician for "
+            "this release."
         )
 
 
