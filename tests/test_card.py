@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import polars as pl
 import pytest
 import yaml
 from cards import HOSTILE, published, table_under, tiny, tokens
+from markdown_it import MarkdownIt
 
 from finemed.publish.cards.card import escape, render_card, templates_hash
 from finemed.publish.cards.card_facts import column_types, limits
@@ -415,3 +417,159 @@ def test_every_template_counts_for_what_a_release_is(tmp_path: Path, monkeypatch
         (tmp_path / "dataset_cards" / name).write_bytes(text + b"\n")
         assert templates_hash() != before
         (tmp_path / "dataset_cards" / name).write_bytes(text)
+
+
+# --- rows, totals, citation ------------------------------------------------------------------------------------------
+
+EXAMPLE = {
+    "id": "s1",
+    "split": "train",
+    "question": f"How is croup treated? {EVERYTHING}",
+    "answer": f"Rest.\n\nSee https://evil.example, www.evil.example or mail me@evil.example\n{EVERYTHING}",
+    "source": EVERYTHING,
+}
+
+
+def test_an_example_of_each_pool_is_shown_and_does_nothing() -> None:
+    manifest = published(examples={"sft": EXAMPLE, "dpo": {**EXAMPLE, "chosen": EVERYTHING, "rejected": EVERYTHING}})
+    text = card(manifest)
+    told = table_under(text, "### One row of each pool")
+    assert told[0] == ["`sft`", "s1, train"]
+    assert [row[0] for row in told[1:]] == ["question", "answer", "source"]
+    assert told[2][1].startswith(
+        "Rest.<br>See https:<span></span>//evil.example, www<span></span>.evil.example or mail me"
+    )
+    plain, found = (Counter(token.type for token in tokens(body)) for body in (card(published()), text))
+    for kind in ("fence", "link_open", "image", "bullet_list_open", "strong_open"):
+        assert found[kind] == plain[kind], kind
+    html = {token.content.strip() for token in tokens(text) if token.type in ("html_block", "html_inline")}
+    assert html - {"<br>", "<span>", "</span>"} == {
+        token.content.strip() for token in tokens(card(published())) if token.type in ("html_block", "html_inline")
+    }
+    linked = (
+        MarkdownIt("commonmark", {"linkify": True}).enable(["table", "linkify"]) if find_spec("linkify_it") else None
+    )
+    assert linked is None or "evil.example" not in re.findall(r'href="([^"]*)"', linked.render(text))
+    assert not re.search("[\x1b\u202a-\u202e\u2066-\u2069]", text)
+
+
+def test_totals_are_given_by_split_and_pool() -> None:
+    counted = {"train": {"rows": 1000, "tokens": 9000, "bytes": 5000}, "test": {"rows": 10, "tokens": 90, "bytes": 50}}
+    rows = table_under(card(tiny(totals={"sft": counted})), "### Totals")
+    assert rows[1:] == [
+        ["`sft`", "train", "1,000", "9,000", "5,000"],
+        ["`sft`", "test", "10", "90", "50"],
+        ["`sft`", "**all**", "1,010", "9,090", "5,050"],
+    ]
+
+
+def test_the_dataset_is_cited_with_its_version_and_publisher_and_nothing_leaves_its_field() -> None:
+    manifest = published(repo="example/tiny")
+    manifest["card"]["title"] = r"100% {of} \it & ``` @misc{x, \n"
+    (bibtex,) = re.findall(r"```bibtex\n(.*?)```", card(manifest), re.DOTALL)
+    mine = bibtex.partition("@article")[0]
+    assert mine.startswith("@misc{tiny-1.2.0,\n")
+    assert "author       = {{example}}" in mine
+    assert "year         = {2026}" in mine
+    assert "version      = {1.2.0}" in mine
+    assert "100\\% (of) /it \\& ''' @misc(x, /n" in mine
+    manifest["card"]["publisher"] = f"Ann {EVERYTHING}"
+    (bibtex,) = re.findall(r"```bibtex\n(.*?)```", card(manifest), re.DOTALL)
+    assert bibtex.count("{") == bibtex.count("}")
+    assert "example}}" not in bibtex.replace("Ann", "")[:80]
+    (nobody,) = re.findall(r"```bibtex\n(.*?)```", card(published()), re.DOTALL)
+    assert "author       =" not in nobody.partition("@article")[0]
+
+
+def test_the_owners_notes_have_a_section_of_their_own_and_only_paragraphs_and_lists() -> None:
+    manifest = published()
+    manifest["card"]["notes"] = "Made on *Tuesdays*.\n\nMind:\n- one <b>\n- [two](x)\n\n# No heading\n1. no list"
+    text = card(manifest)
+    section = text.partition("## Notes of the publisher\n\n")[2].partition("\n## ")[0]
+    kinds = Counter(token.type for token in tokens(section))
+    assert (kinds["bullet_list_open"], kinds["list_item_open"]) == (1, 2)
+    assert not {"em_open", "heading_open", "ordered_list_open", "link_open", "html_inline"} & kinds.keys()
+    assert "## Notes of the publisher" not in card(published())
+
+
+def test_a_version_says_how_it_compares_and_what_changed_stands_last() -> None:
+    compared = {
+        "version": "1.1.0",
+        "change": "minor",
+        "judges": "other",
+        "splits": [{"config": "sft", "split": "test", "before": 8, "now": 10, "both": 7}],
+    }
+    text = card(published(comparison=compared))
+    assert "**Compared with 1.1.0** this is a minor change" in text
+    assert "| sft | test | 8 | 10 | 7 |" in text
+    assert "scores of the two versions do not compare" in text
+    assert text.rpartition("\n## ")[2].startswith("What changed\n")
+    assert text.rstrip().endswith("130 added")
+
+
+def test_the_address_of_a_source_is_shown_where_it_is_one() -> None:
+    def told(**changed: Any) -> str:
+        return table_under(card(tiny(**changed)), "## Licences and sources")[1][-1]
+
+    assert told() == "not stated"
+    assert told(sources={"notes": "https://example.org/a_b"}) == "<https://example.org/a_b>"
+    for wrong in (
+        "javascript:alert(1)",
+        "https://a b",
+        "https://example.org/|x",
+        "https://u:p@example.org/",
+        EVERYTHING,
+    ):
+        assert told(sources={"notes": wrong}) == "not stated"
+    assert (
+        told(inputs=[{"source": "notes", "file": "a", "bytes": 1, "sha256": "f", "repo": "example/x"}])
+        == "hf://example/x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "given", "told", "untold"),
+    [
+        (
+            {"questions": {"given, given": 1036}, "ordinary answers": {"given, given": 1036}},
+            {"questions": 1036, "pairs": 4},
+            [
+                "Medical questions that their source brought (1,036;",
+                "a pair of its source",
+                "come from the sources, scores",
+            ],
+            ["written from source passages", "answered", "at most one question per passage", "because it reasons"],
+        ),
+        (
+            {
+                "questions": {"rules@3, generate@2": 1036},
+                "ordinary answers": {"rules@3, respond@2": 1036},
+                "judgement of questions": {"rules@3, judge@2": 1036},
+                "judgement of answers": {"rules@3, judge_answer@2": 1036},
+            },
+            {"questions": 0, "pairs": 0},
+            ["made from source passages by rules; scored by rules", "by the rules:", "come from the rules named above"],
+            ["written from source passages by a model", "opinion of a model", "because it reasons", "by the judge"],
+        ),
+    ],
+    ids=["own data", "rules"],
+)
+def test_nothing_is_said_that_is_not_so(
+    models: dict[str, Any], given: dict[str, int], told: list[str], untold: list[str]
+) -> None:
+    text = flat(card(tiny(figures__models=models, figures__given=given)))
+    assert [sentence for sentence in told if sentence not in text] == []
+    assert [sentence for sentence in untold if sentence in text] == []
+
+
+def test_text_at_the_start_of_a_line_makes_no_numbered_list() -> None:
+    manifest = published()
+    manifest["card"]["summary"] = "1. First of all"
+    assert "ordered_list_open" not in {token.type for token in tokens(card(manifest))}
+
+
+def test_without_a_title_the_build_gives_the_name() -> None:
+    manifest = tiny()
+    manifest["card"]["title"] = None
+    assert "\n# tiny\n" in card(manifest)
+    assert head(manifest)["pretty_name"] == "tiny"

@@ -111,3 +111,15 @@ def test_what_nobody_stated_is_left_out(release: Path) -> None:
 
 def test_equal_releases_have_equal_metadata(release: Path, found: dict[str, Any]) -> None:
     assert croissant(manifest_of(release), release) == found
+
+
+def test_the_creator_is_who_publishes_and_not_who_is_attributed(release: Path) -> None:
+    manifest = manifest_of(release)
+    manifest["card"]["publisher"] = "Example Clinic \x1b[31m"
+    assert croissant(manifest, release)["creator"] == [{"@type": "Organization", "name": "Example Clinic \ufffd[31m"}]
+    manifest["card"]["publisher"] = None
+    assert "creator" not in croissant(manifest, release)
+    told = croissant({**manifest, "repo": "example/tiny"}, release)
+    assert told["creator"] == [{"@type": "Organization", "name": "example"}]
+    assert "author       = {{example}}" in told["citeAs"]
+    assert "attribution FineMed contributors" in " ".join(told["rai:dataCollectionRawData"])

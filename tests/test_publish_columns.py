@@ -1,4 +1,4 @@
-"""The sources' own columns and record ids: declared, typed, scanned, carried to every pool, and told to who reads them."""
+"""The sources' own columns and record ids: declared, typed, scanned, carried to every pool, told on the card."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def tables(release: Path) -> dict[str, pl.DataFrame]:
 
 def test_every_pool_and_view_has_the_columns_with_their_types_and_values(run: Path, release: Path) -> None:
     corpus = [json.loads(line) for line in (run.parent / "own.jsonl").read_text("utf-8").splitlines()]
-    by_id = {str(row["id"]): row for row in corpus}
+    by_id = {str(row["id"]): row for row in reversed(corpus)}  # of a repeated record the first is read
     found = tables(release)
     assert {"sft", "sft_reasoning", "dpo", "ttt"} <= found.keys()
     for config, rows in found.items():
@@ -196,9 +196,8 @@ def server() -> Iterator[Server]:
 def test_columns_that_are_added_to_a_finished_run_cost_no_call(tmp_path: Path, server: Server) -> None:
     write_own_data(tmp_path)
     main = {"type": "openai", "model": "played", "base_url": server.url, "api_key_env": None}
-    sections = dict.fromkeys(
-        ("classify", "generate", "judge", "reason", "respond", "judge_answers"), {"backend": "main"}
-    )
+    names = ("classify", "generate", "judge", "reason", "respond", "judge_answers")
+    sections = {name: {"backend": "main"} for name in names}
     source = {"name": "answers", "path": "answers.jsonl", "license": "CC0-1.0"}
     least = {"split": {"min_rows": {"sft_reasoning": 0, "dpo": 0, "ttt": 0}, "validation": 0, "test": 0}}
     build_own(tmp_path, sources=[source], backends={"main": main}, **sections, **least)

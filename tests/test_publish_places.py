@@ -1,4 +1,4 @@
-"""What may be published where: a folder of versions of the same dataset, under a version that fits, and nothing else."""
+"""What may be published where: to versions of the same dataset, under a version that fits, and nowhere else."""
 
 from __future__ import annotations
 

@@ -50,6 +50,8 @@ class Shape(NamedTuple):
     """Records that must be named and left out."""
     repeats: int = 1
     hits: int = 1
+    pairs: bool = True
+    """Whether its records are questions with answers, which `validate` needs."""
 
 
 def jsonl(path: Path, rows: list[Any]) -> Path:
@@ -127,7 +129,7 @@ def class_labels(folder: Path) -> Shape:
 
 def dictionary_text(folder: Path) -> Shape:
     texts = pa.array([f"{q} {a}" for q, a in ROWS]).dictionary_encode()
-    return Shape(parquet(folder / "dict.parquet", pa.table({"text": texts})))
+    return Shape(parquet(folder / "dict.parquet", pa.table({"text": texts})), pairs=False)
 
 
 def hive(folder: Path) -> Shape:
@@ -258,7 +260,8 @@ def test_rows_in_are_rows_out_and_rows_named(tmp_path: Path, make: Callable[[Pat
     out, gone = tmp_path / "out.jsonl", tmp_path / "gone.jsonl"
 
     told = run("dedup", shape.path, "--out", out, "--dropped", gone)
-    assert (told["rows"], told["kept"], told["quarantined"]) == (shape.rows, shape.rows - shape.repeats, shape.bad)
+    rows = shape.rows + shape.bad
+    assert (told["rows"], told["kept"], told["quarantined"]) == (rows, shape.rows - shape.repeats, shape.bad)
     assert told["dropped"] == {"exact_duplicate": shape.repeats}
     assert (len(lines(out)), len(lines(gone))) == (shape.rows - shape.repeats, shape.repeats + shape.bad)
     if shape.path.suffix == ".jsonl":
@@ -267,7 +270,7 @@ def test_rows_in_are_rows_out_and_rows_named(tmp_path: Path, make: Callable[[Pat
 
     marked, hits = tmp_path / "clean.jsonl", tmp_path / "hits.jsonl"
     told = run("decontaminate", shape.path, "-b", bench, "--out", marked, "--dropped", hits)
-    assert (told["rows"], told["contaminated"], told["quarantined"]) == (shape.rows, shape.hits, shape.bad)
+    assert (told["rows"], told["contaminated"], told["quarantined"]) == (rows, shape.hits, shape.bad)
     assert len(lines(marked)) == shape.rows - shape.hits
 
     parts = tmp_path / "parts"
@@ -275,5 +278,5 @@ def test_rows_in_are_rows_out_and_rows_named(tmp_path: Path, make: Callable[[Pat
     assert sum(told["rows"].values()) == shape.rows
     assert sum(len(lines(path)) for path in parts.glob("*.jsonl")) == shape.rows
 
-    told = run("validate", shape.path)
-    assert told["rows"] == shape.rows + shape.bad
+    if shape.pairs:
+        assert run("validate", shape.path)["rows"] == rows

@@ -337,7 +337,7 @@ class CardConfig(Settings):
     contact: str | None = None
     """Where to report a problem with the data."""
     publisher: str | None = None
-    """Who publishes the dataset, a person or an organisation: the author in its citation and the creator in its Croissant
+    """Who publishes the dataset, a person or an organisation: the author in its citation, the creator in its Croissant
     metadata. Without one it is the owner of the repository on the Hub, and not stated in a folder."""
     notes: Annotated[str | None, Field(max_length=20_000)] = None
     """Your own words, in a section of the card. Blank lines part paragraphs, lines that open with `- ` make lists; all

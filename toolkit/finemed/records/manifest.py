@@ -169,6 +169,7 @@ class Manifest(_Record):
     card_text: Hash | None = Field(None, description="SHA-256 of the card as it reads without a version; format 2.")
     renderer: Hash | None = Field(None, description="Hash of the templates and code that wrote the card; format 2.")
     dpo_questions: Literal["all", "subset"] = "all"
+    sources: dict[str, str | None] = Field({}, description="Source -> its address, where it has one.")
     extra_columns: dict[str, OwnColumn] = {}
     totals: dict[str, dict[str, SplitTotals]] | None = Field(None, description="Pool -> split -> what it holds.")
     examples: dict[str, dict[str, Any]] | None = Field(None, description="Pool -> a row of it, shortened.")

@@ -74,7 +74,7 @@ class Passage(Row):
         description="The record's own id in its source (`columns.id`); null where it has none."
     )
     extra: str | None = Field(
-        description="The source's own columns that are published too (`columns.extra`), as JSON; null where it has none."
+        description="The source's own columns that are published too (`columns.extra`), as JSON; null without any."
     )
     given_instruction: str | None = Field(
         description="Question that the source itself brings (instruction and preference datasets); null for documents."

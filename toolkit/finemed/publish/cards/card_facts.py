@@ -157,7 +157,8 @@ def column_tables(manifest: Manifest) -> list[dict[str, Any]]:
 def _own_meaning(told: Mapping[str, Any]) -> str:
     """What a column means that sources brought themselves."""
     said = f"{escape(told['description'].rstrip('. '))}. " if told.get("description") else ""
-    return f"{said}Column of the source{'s' if len(told['sources']) > 1 else ''} {', '.join(map(escape, told['sources']))}."
+    names = told["sources"]
+    return f"{said}Column of the source{'s' * (len(names) > 1)} {', '.join(map(escape, names))}."
 
 
 def _meaning(field: FieldInfo | None) -> str:

@@ -192,12 +192,12 @@ def _responsible(manifest: dict[str, Any]) -> dict[str, Any]:
     origin = Origin.of(manifest)
     return {
         "rai:dataCollection": (
-            f"{origin.opening} arXiv:2501.09213; from {len(manifest['inputs'])} input files. manifest.json names files, "
+            f"{origin.opening} {METHOD}; from {len(manifest['inputs'])} input files. manifest.json names files, "
             "hashes, models, prompts and settings."
         ),
         "rai:dataCollectionRawData": [
-            f"{row['source']}: {row['license'] or 'licence not stated'}, {row['attribution'] or 'attribution not stated'}, "
-            f"{row['questions']} questions"
+            f"{row['source']}: {row['questions']} questions, licence {row['license'] or 'not stated'}, "
+            f"attribution {row['attribution'] or 'not stated'}"
             for row in figures["licences"]
         ],
         "rai:dataCollectionType": ["Secondary Data analysis", "Software Collection"],

@@ -69,15 +69,13 @@ class Origin:
     def opening(self) -> str:
         """The card's first sentence, up to the method."""
         brought = f"that their source brought ({self.given:,}; with its answers word for word, where it had any)"
-        made = (
-            "made from source passages by rules"
-            if self.questions_by_rules
-            else "written from source passages by a model"
-        )
-        kinds = [brought] * bool(self.given) + [f"{'that were ' if self.given else ''}{made}"] * bool(self.written)
-        answered = {"model": ", answered", "rules": ", answered by rules", "source": ""}[self.answers]
+        by_rules = self.questions_by_rules
+        made = "made from source passages by rules" if by_rules else "written from source passages by a model"
+        kinds = [brought] * bool(self.given) + [f"{'that were ' * bool(self.given)}{made}"] * bool(self.written)
+        subject = " or ".join(kinds) or made
         scored = "scored by rules" if self.judged_by_rules else "judged"
-        return f"Medical questions {' or '.join(kinds) or made}; {scored}, deduplicated{answered} and ranked in the manner of"
+        answered = {"model": ", answered", "rules": ", answered by rules", "source": ""}[self.answers]
+        return f"Medical questions {subject}; {scored}, deduplicated{answered} and ranked in the manner of"
 
     @property
     def judge(self) -> str:
@@ -104,8 +102,8 @@ class Origin:
         others = self.pairs - self.given_pairs
         rest = f"; in the others it is the long answer because it {long}" if others else ""
         return (
-            f"{self.given_pairs:,} pairs of `dpo` came with their source, which says what is preferred{rest}; the score "
-            "does not decide"
+            f"{self.given_pairs:,} pairs of `dpo` came with their source, which says what is preferred{rest}; the "
+            "score does not decide"
         )
 
     @property
@@ -118,15 +116,16 @@ class Origin:
     def unreviewed(self) -> str:
         """Whose word the texts are."""
         who = {"model": "the backends named above", "rules": "the rules named above", "source": "the sources"}
-        texts = (
-            who[self.answers] if not self.given or self.answers == "source" else f"the sources and {who[self.answers]}"
+        texts = who[self.answers]
+        if self.given and self.answers != "source":
+            texts = f"the sources and {texts}"
+        scores = "the judge named above"
+        if self.judged_by_rules:
+            scores = "rules, which look at form and at overlap with the passage"
+        return (
+            f"Questions and answers come from {texts}, scores from {scores}; none were reviewed by a clinician for "
+            "this release."
         )
-        scores = (
-            "rules, which look at form and at overlap with the passage"
-            if self.judged_by_rules
-            else "the judge named above"
-        )
-        return f"Questions and answers come from {texts}, scores from {scores}; none were reviewed by a clinician for this release."
 
 
 def _long(models: Iterable[str]) -> str:

@@ -89,7 +89,7 @@ def _first(path: Path) -> dict[str, Any] | None:
             best = min(best or (True, "\uffff", -1), (row.get("contamination") is not None, row["id"], number))
     if best is None:
         return None
-    names = [name for name in ("id", "source", "license", *_turns(path)) if name in present]
+    names = [name for name in ("id", "source", *_turns(path)) if name in present]
     with pq.ParquetFile(path) as file:
         before = 0
         for group in range(file.num_row_groups):
@@ -109,7 +109,6 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: _cut(text, LONGEST[name]) for name, text in texts.items()},
         "source": row.get("source"),
-        "license": row.get("license"),
     }
 
 
