@@ -420,6 +420,16 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     assert [name for name in HEAVY if name in loaded] == []
 
 
+@pytest.mark.parametrize("words", commands(cli), ids=lambda words: " ".join(words) or "finemed")
+def test_help_has_no_mark_of_its_source(words: tuple[str, ...]) -> None:
+    shown = succeed(*words, "--help").stdout
+    assert "\\b" not in shown
+    assert "\b" not in shown
+    if words in [("dedup",), ("decontaminate",), ("split",)]:
+        examples = [line for line in shown.splitlines() if line.startswith(f"    finemed {words[0]} ")]
+        assert len(examples) >= 2
+
+
 def test_version() -> None:
     assert re.fullmatch(r"finemed, version \d+\.\d+\.\d+\n", finemed("--version").stdout)
 

@@ -11,10 +11,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rows import pooled
 
+from finemed.cli.main import cli
 from finemed.errors import InputError, StoreError
 from finemed.publish.pools import PoolFiles, published_row
 from finemed.publish.versions.diff import ReleaseDiff, diff
@@ -276,3 +278,12 @@ def test_columns_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
     assert asked
     assert {len(columns) for columns in asked} == {1}
     assert pl.read_parquet(tmp_path / "new" / "data" / "sft" / "train.parquet").width > 30
+
+
+def test_a_terminal_gets_no_marks_of_markdown(tmp_path: Path) -> None:
+    named = "a_b [x](y) <b> & `q` *c* \x1b[2J"
+    write(tmp_path / "old", [row(1)])
+    write(tmp_path / "new", [row(1), row(2, source=named, license="CC-BY-4.0", attribution="A_B")])
+    shown = CliRunner().invoke(cli, ["versions", "diff", str(tmp_path / "old"), str(tmp_path / "new")]).stdout
+    assert "Source a_b [x](y) <b> & `q` *c* \ufffd[2J (CC-BY-4.0, A_B) is new" in shown
+    assert "\\" not in shown
