@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterator
@@ -29,27 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from finemed.errors import InputError, StoreError
-from finemed.store.atomic import TEMPORARY, flush
+from finemed.store.journal_file import DAMAGED, make, use_wal
 from finemed.store.reply import COLUMNS, Record, fault, sealed
 from finemed.store.shards import Say, unheard
 from finemed.store.wal import lost_frames
 
 FORMAT = 3
 _NAMES = ", ".join(COLUMNS)
-_REPLIES = """
-CREATE TABLE IF NOT EXISTS replies (
-    key TEXT PRIMARY KEY,
-    task TEXT NOT NULL,
-    model TEXT NOT NULL,
-    reply TEXT NOT NULL,
-    prompt_tokens INTEGER,
-    completion_tokens INTEGER,
-    crc INTEGER,
-    stored_at TEXT,
-    digest TEXT
-) WITHOUT ROWID
-"""
-_DAMAGED = f"CREATE TABLE IF NOT EXISTS damaged ({_NAMES}, fact TEXT, found_at TEXT)"
 _BROKEN = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 """What SQLite answers where the file is not what it wrote: of tables, pages, or as a whole."""
 
@@ -60,19 +45,6 @@ class Fault:
 
     key: str
     fact: str
-
-
-def _use_wal(db: sqlite3.Connection, patience_s: float = 60) -> None:
-    """Sets the mode; two processes that open a new file at once do not wait for each other here, so try again."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _lenient(raw: bytes) -> str:
@@ -86,7 +58,7 @@ class Journal:
     def __init__(self, path: Path, say: Say = unheard) -> None:
         self._path = path
         self._say = say
-        _make(path)
+        make(path)
         try:
             lost = lost_frames(path.with_name(path.name + "-wal"))  # before SQLite sees it, and cuts it off there
             if lost:
@@ -96,7 +68,7 @@ class Journal:
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
             self._db.text_factory = _lenient
             try:
-                _use_wal(self._db)
+                use_wal(self._db)
                 self._db.execute("PRAGMA synchronous=NORMAL")
                 self._bring_up_to_date()
             except BaseException:
@@ -131,7 +103,7 @@ class Journal:
             except sqlite3.OperationalError as error:
                 if "duplicate column" not in str(error):  # another process was quicker
                     raise
-        self._db.execute(_DAMAGED)
+        self._db.execute(DAMAGED)
 
     # --- replies -----------------------------------------------------------------------------------------------------
 
@@ -344,41 +316,6 @@ class Journal:
     def close(self) -> None:
         """Closes the database; stored replies stay."""
         self._db.close()
-
-
-def _make(path: Path) -> None:
-    """Makes an empty journal where there is none; whole or not at all, so that an empty file is always damage."""
-    if path.exists():
-        return
-    new = path.with_name(f"{path.name}.{os.getpid()}.sqlite{TEMPORARY}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as db:
-            db.execute("PRAGMA journal_mode=OFF")
-            db.execute(_REPLIES)
-            db.execute(_DAMAGED)
-        flush(new)
-        with contextlib.suppress(FileExistsError):  # another process was quicker
-            _link(new, path)
-        flush(path.parent)
-    except (OSError, sqlite3.Error) as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error}); free space or mend the permissions, then run the same command again"
-        ) from None
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _link(new: Path, path: Path) -> None:
-    """Gives a file its name unless another has it."""
-    try:
-        os.link(new, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if not path.exists():
-            os.replace(new, path)
 
 
 def _tokens(value: Any) -> int | None:

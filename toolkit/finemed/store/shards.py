@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +28,10 @@ from finemed.errors import StoreError
 from finemed.records import ADDED_LATER, Drop, frame_schema
 from finemed.store.atomic import TEMPORARY, remove, remove_temporaries, write_atomic, write_with
 from finemed.store.sealed import DamagedFileError, is_counts, read_bytes, read_sealed, write_sealed
+from finemed.store.shard_names import by_number, lists_shards, number_of
 
 DROP_SCHEMA = frame_schema(Drop)
 AGAIN = "run `finemed build` again, which makes it anew"
-_NAME = re.compile(r"(kept|drop|note)-(\d{5,})\.parquet")
 _OPTIONS: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 3,
@@ -185,12 +184,12 @@ class ShardFolder:
             self._tell(say, str(error))
             return
         if not sealed and report["fingerprint"] == fingerprint:
-            for index, files in _by_number(report["files"]).items():
+            for index, files in by_number(report["files"]).items():
                 self._write_mark(index, files, only_new=True)
 
     def _numbers_on_disk(self) -> list[int]:
         """Numbers of all shards that look done, sound or not."""
-        found = (_number(path.name) for path in self.path.glob("kept-*.parquet"))
+        found = (number_of(path.name) for path in self.path.glob("kept-*.parquet"))
         return sorted(number for number in found if number is not None)
 
     def _sound_files(self, index: int, fingerprint: str) -> tuple[dict[str, str], list[str]]:
@@ -213,7 +212,7 @@ class ShardFolder:
         """
         path = self.mark_path(index)
         mark, sealed = read_sealed(path, "fingerprint", "index", "files", remedy=remedy)
-        if not sealed or _by_number(mark["files"]).keys() != {index}:
+        if not sealed or by_number(mark["files"]).keys() != {index}:
             raise DamagedFileError(f"{path}: damaged (no checksum, or files that are none of this shard); {remedy}")
         if mark["index"] != index or fingerprint not in (None, mark["fingerprint"]):
             raise DamagedFileError(f"{path}: belongs to another shard, stage or build; {remedy}")
@@ -282,7 +281,7 @@ class ShardFolder:
             return None
         if report["fingerprint"] != fingerprint:
             return None
-        shards = _by_number(report["files"])
+        shards = by_number(report["files"])
         faults = [f"{fault}; this shard is made again" for files in shards.values() for fault in self._faults(files)]
         for fault in faults:
             self._tell(say, fault)
@@ -307,7 +306,7 @@ class ShardFolder:
             isinstance(report["fingerprint"], str)
             and is_counts(report["counts"])
             and all(is_counts(report.get(name, {})) for name in ("drops", "notes"))
-            and _lists_shards(report["files"])
+            and lists_shards(report["files"])
         ):
             raise DamagedFileError(
                 f"{path}: damaged (its counts or files are not of the form that was written); {remedy}"
@@ -318,7 +317,7 @@ class ShardFolder:
         """The shards that may be read: those of the finished stage, or those with a mark."""
         if self._hashes is None:
             if self.report_path.exists():
-                self._hashes = _by_number(self.report()["files"])
+                self._hashes = by_number(self.report()["files"])
             else:
                 marked = [index for index in self._numbers_on_disk() if self.mark_path(index).exists()]
                 self._hashes = {index: self._mark(index, None, AGAIN) for index in marked}
@@ -395,29 +394,3 @@ class ShardFolder:
         if fault not in self._said:
             self._said.add(fault)
             say(fault)
-
-
-def _lists_shards(files: Any) -> bool:
-    """Whether this is a list of whole shards, each with kept and dropped rows."""
-    if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
-        return False
-    if any(_number(name) is None for name in files):
-        return False
-    shards = _by_number(files)
-    return all({name.partition("-")[0] for name in names} >= {"kept", "drop"} for names in shards.values())
-
-
-def _by_number(files: dict[str, str]) -> dict[int, dict[str, str]]:
-    """Listed files by the number of their shard, ascending."""
-    shards: dict[int, dict[str, str]] = {}
-    for name, value in files.items():
-        number = _number(name)
-        if number is not None:
-            shards.setdefault(number, {})[name] = value
-    return dict(sorted(shards.items()))
-
-
-def _number(name: str) -> int | None:
-    """The number in a shard's file name; None for any other file, such as ``kept-xx.parquet``."""
-    match = _NAME.fullmatch(name)
-    return int(match[2]) if match and name == f"{match[1]}-{int(match[2]):05d}.parquet" else None
