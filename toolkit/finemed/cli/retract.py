@@ -17,7 +17,7 @@ import click
 )
 @click.option("--source", "sources", metavar="NAME", multiple=True, help="All rows of this source; repeatable.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; it is published, so name no patient in it.")
-@click.option("--version", "version", metavar="X.Y.Z", help="Take this version.  [default: the next patch]")
+@click.option("--version", "version", metavar="X.Y.Z", help="Take this version.  [default: the next patch, or major]")
 @click.option("--date", metavar="YYYY-MM-DD", help="Day of the release.  [default: today, UTC]")
 @click.option(
     "--index",
@@ -44,8 +44,9 @@ def retract(
     """Take rows, and everything derived from them, out of a published dataset, and keep them out.
 
     The id of a document or passage takes out all that was made of it, the id of a question, answer or row all rows of
-    the question. Makes a patch version with a list of tombstones, which every later version heeds. Versions that are
-    out already still hold the rows: docs/versions.md says how to delete them.
+    the question. Makes a patch version with a list of tombstones, which every later version heeds; a major one where
+    a config or a pool's split is empty afterwards. Versions that are out already still hold the rows:
+    docs/versions.md says how to delete them.
     """
     from finemed.cli.publish import show_draft, told
     from finemed.publish.targets.target import open_target
