@@ -168,7 +168,7 @@ def test_a_row_is_explained(tmp_path: Path) -> None:
     assert "1.0000  a  kept" in shown
     told = json.loads(run(*options, "--explain", "c", "--json").stdout)
     assert told["verdict"].startswith("kept as a clinical variant of a, Jaccard 0.")
-    assert {row["id"]: row["state"] for row in told["nearest"]}["b"].startswith("dropped")
+    assert {row["row_id"]: row["state"] for row in told["nearest"]}["b"].startswith("dropped")
     assert "1 mg" in told["nearest"][0]["difference"]
     assert json.loads(run(*options, "--explain", "a", "--json").stdout)["keeps_out"] == ["b"]
     assert "No other row shares" in run(*options, "--explain", "d").stdout

@@ -236,7 +236,7 @@ def test_a_row_is_explained_part_by_part(tmp_path: Path) -> None:
     path = write(tmp_path, [row | {"id": f"r{number:02d}"} for number, row in enumerate(rows, 1)])
     told = explain(dedup_table(open_parts(str(path)), DedupConfig()), "r26")
     assert [(part.part, part.rows) for part in told.parts] == [("instruction", 26), ("input", 2), ("output", 1)]
-    assert told.nearest[0].id == "r04"
+    assert told.nearest[0].row_id == "r04"
     assert told.nearest[0].parts == {"input": 1.0, "instruction": 1.0, "output": round(51 / 61, 4)}
     assert told.nearest[1].similarity == 0
     shown = CliRunner().invoke(cli, ["dedup", str(path), "--explain", "r26"]).stdout

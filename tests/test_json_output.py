@@ -79,6 +79,7 @@ CALLS: dict[str, list[Call]] = {
     "ledger-kept": [lambda d: ["ledger", d / "marked", "--limit", 0, "--kept"]],
     "reparse": [lambda d: ["reparse", "judge", "-c", d / "paid.yaml", "--run", d / "paid"]],
     "journal-stats": [lambda d: ["journal", "stats", d / "paid"]],
+    "journal-salvage": [lambda d: ["journal", "salvage", d / "paid"]],
     "validate": [
         lambda d: ["validate", d / "published" / "1.0.0"],
         lambda d: ["validate", d / "bad.jsonl"],
@@ -150,7 +151,7 @@ def paid(demo: Path, server: FaultServer) -> None:
 
 @pytest.mark.parametrize("output", [o for o in OUTPUTS if o.name in CALLS], ids=lambda output: output.name)
 def test_real_output_fits_its_schema(output: Output, demo: Path, serve: Callable[..., FaultServer]) -> None:
-    if output.name in ("reparse", "journal-stats") and not (demo / "paid").exists():
+    if output.name in ("reparse", "journal-stats", "journal-salvage") and not (demo / "paid").exists():
         paid(demo, serve())
     validator = jsonschema.Draft202012Validator(output_schema(output))
     for call in CALLS[output.name]:

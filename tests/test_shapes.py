@@ -275,7 +275,8 @@ def test_rows_in_are_rows_out_and_rows_named(tmp_path: Path, make: Callable[[Pat
 
     parts = tmp_path / "parts"
     told = run("split", shape.path, "--out", parts, "--format", "jsonl")
-    assert sum(told["rows"].values()) == shape.rows
+    assert (told["rows"], told["kept"], told["quarantined"]) == (rows, shape.rows, shape.bad)
+    assert sum(told["splits"].values()) == shape.rows
     assert sum(len(lines(path)) for path in parts.glob("*.jsonl")) == shape.rows
 
     if shape.pairs:

@@ -47,7 +47,7 @@ def test_every_row_lies_in_one_split_and_near_duplicates_together(tmp_path: Path
     path, out = write(tmp_path, rows()), tmp_path / "out"
     told = json.loads(run(path, "--out", out, "--set", "test=0.2", "--set", "validation=0.2", "--json").stdout)
     parts = read(out)
-    assert {name: part.height for name, part in parts.items()} == told["rows"]
+    assert {name: part.height for name, part in parts.items()} == told["splits"]
     assert sorted(row for part in parts.values() for row in part["id"]) == [row["id"] for row in rows()]
     assert parts["test"].height >= 10
     assert parts["validation"].height >= 10
@@ -90,7 +90,7 @@ def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_a_row_is_explained(tmp_path: Path) -> None:
     told = json.loads(run(write(tmp_path, rows()), "--explain", "q003", "--json").stdout)
-    assert told["row"] == "q003"
+    assert told["row_id"] == "q003"
     assert told["members"] == ["q002", "q003"]
     assert [edge["to"] for edge in told["edges"]] == ["q002"]
     assert "q002" in run(write(tmp_path, rows()), "--explain", "q003").stdout
@@ -208,7 +208,7 @@ def test_rows_come_out_as_they_went_in_and_the_rest_is_counted(tmp_path: Path) -
     told = json.loads(run(path, "--out", out, "--format", "jsonl", "--json", "--set", "test=0.5").stdout)
     written = [line for file in out.iterdir() for line in file.read_text().splitlines()]
     assert sorted(written) == sorted(path.read_text().splitlines()[:20])
-    assert (told["quarantined"], sum(told["rows"].values())) == (1, 20)
+    assert (told["rows"], told["quarantined"], sum(told["splits"].values())) == (21, 1, 20)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0])

@@ -107,7 +107,7 @@ def decontaminate(
 
 
 def _lines(told: OverlapExplanation, printable: Any) -> list[str]:
-    lines = [f"{printable(told.id)}: {printable(told.verdict)}", f"  {printable(told.text)[:400]}"]
+    lines = [f"{printable(told.row_id)}: {printable(told.verdict)}", f"  {printable(told.text)[:400]}"]
     if not told.candidates:
         lines.append("No item comes into question.")
     for item in told.candidates:

@@ -122,7 +122,7 @@ def _summary(counts: dict[str, Any]) -> list[str]:
 
 
 def _lines(told: Explanation, printable: Any) -> list[str]:
-    lines = [f"{printable(told.id)}: {printable(told.verdict)}"]
+    lines = [f"{printable(told.row_id)}: {printable(told.verdict)}"]
     for part in told.parts:
         shared = f" ({part.rows:,} rows have it)" if part.rows > 1 else ""
         lines.append(f"  {printable(part.part)}{shared}: {printable(part.text)[:400]}")
@@ -132,7 +132,7 @@ def _lines(told: Explanation, printable: Any) -> list[str]:
     lines.append("Most similar rows:" if told.nearest else "No other row shares a word sequence with it.")
     for row in told.nearest:
         apart = f"  differs: {printable(row.difference)}" if row.difference else ""
-        lines.append(f"  {row.similarity:.4f}  {printable(row.id)}  {printable(row.state)}{apart}")
+        lines.append(f"  {row.similarity:.4f}  {printable(row.row_id)}  {printable(row.state)}{apart}")
         if len(told.parts) > 1:
             lines.append("          " + ", ".join(f"{printable(name)} {each:.4f}" for name, each in row.parts.items()))
         lines.append(f"          {printable(row.text)[:200]}")

@@ -90,7 +90,7 @@ def split(
         found.write(out, ending)
     report = found.summary()
     for name in ("validation", "test"):
-        if getattr(config, name) and not report["rows"][name]:
+        if getattr(config, name) and not report["splits"][name]:
             click.echo(
                 f"{name} has no row: no component is small enough for a tenth of it; raise `{name}`, or drop --group",
                 err=True,
@@ -100,14 +100,14 @@ def split(
         return
     for line in read_lines(report):
         click.echo(printable(line))
-    click.echo(", ".join(f"{name} {rows:,}" for name, rows in report["rows"].items()))
+    click.echo(", ".join(f"{name} {rows:,}" for name, rows in report["splits"].items()))
     click.echo(f"{report['components']:,} components")
     if earlier is not None:
         held = report["previous"]
         click.echo(f"held against earlier versions: {held['pinned']:,} rows pinned, {held['bridges']:,} between splits")
         for name, detail in list(found.parts.gone.items())[:20]:
             click.echo(f"  {printable(name)}: bridges_splits, {printable(detail)}", err=True)
-    total = sum(report["rows"].values())
+    total = sum(report["splits"].values())
     for part in report["largest"]:
         if part["rows"] > max(1, LARGE_SHARE * total):
             click.echo(f"  {printable(part['component'])}: {part['rows']:,} rows, {part['rows'] / total:.1%} of all")

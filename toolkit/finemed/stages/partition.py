@@ -6,7 +6,7 @@
     parts = partition(open_frames, table, SplitConfig(), seed=0)
     parts.split, parts.component           ->  ["train", "test", ...], ["r000000", "r000001", ...]
     explain(open_frames, table, SplitConfig(), parts, "r000017")
-    ->  {"row": "r000017", "component": "r000003", "split": "train", "members": [...], "edges": [Edge(...), ...]}
+    ->  {"row_id": "r000017", "component": "r000003", "split": "train", "members": [...], "edges": [Edge(...), ...]}
 
 Nothing is needed but the question. Rows keep their order; none is dropped. Where there are several columns of
 questions (turns of a conversation, a pair of answers), one text that resembles one of another row joins the two. Where
@@ -139,7 +139,7 @@ def explain(frames: Frames, table: Table, config: SplitConfig, parts: Parts, row
         edges += [Edge(name, table.group or "", 1.0) for name in same]
     edges.sort(key=lambda edge: (-edge.similarity, edge.to, edge.column))
     return {
-        "row": row,
+        "row_id": row,
         "component": component,
         "split": parts.split[number],
         "members": members,

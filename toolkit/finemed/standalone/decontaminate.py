@@ -166,7 +166,7 @@ class Candidate:
 class OverlapExplanation:
     """Why one row counts as contaminated, or not."""
 
-    id: str
+    row_id: str
     verdict: str
     text: str
     candidates: list[Candidate] = field(default_factory=list)

@@ -36,7 +36,7 @@ class Compared:
 class Neighbour:
     """A row that resembles the one in question."""
 
-    id: str
+    row_id: str
     similarity: float
     """The least similarity of a part; 0 where one of the two lacks a part that the other has."""
     difference: str | None
@@ -51,7 +51,7 @@ class Neighbour:
 class Explanation:
     """Why one row goes or stays."""
 
-    id: str
+    row_id: str
     verdict: str
     text: str
     parts: list[Compared] = field(default_factory=list)

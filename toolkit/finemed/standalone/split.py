@@ -57,9 +57,12 @@ class TableSplit:
         return counts
 
     def summary(self) -> dict[str, Any]:
-        """Counts as JSON values; `rows` by split."""
-        read = {name: value for name, value in read_summary(self.table).items() if name != "rows"}
-        return {**self.parts.report, **read, "shared_texts": self.shared}
+        """Counts as JSON values: `rows` came in, `splits` has those that stay."""
+        report = dict(self.parts.report)
+        splits = report.pop("rows")
+        gone = {"bridges_splits": len(self.parts.gone)} if self.parts.gone else {}
+        counts = {"kept": sum(splits.values()), "dropped": gone, "splits": splits}
+        return {**read_summary(self.table), **counts, **report, "shared_texts": self.shared}
 
     def explain(self, row_id: str) -> dict[str, Any]:
         """The component of a row, its members, and what joins it to them.

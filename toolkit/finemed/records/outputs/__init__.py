@@ -34,6 +34,7 @@ from finemed.records.outputs.runs import (
     PlanOutput,
     RemarkLine,
     ReparseOutput,
+    SalvageOutput,
     StatusOutput,
     TrialOutput,
 )
@@ -85,6 +86,7 @@ OUTPUTS = (
     Output("ledger", LedgerLine, lines=True),
     Output("ledger", RemarkLine, "--kept", lines=True),
     Output("journal stats", JournalOutput),
+    Output("journal salvage", SalvageOutput),
     Output("reparse", ReparseOutput),
     Output("validate", ValidateOutput),
     Output("publish", PublishOutput),

@@ -11,8 +11,72 @@ from finemed.records.outputs.base import Count, OutputModel, Reasons, Share
 Change = Literal["none", "patch", "minor", "major"]
 
 
-class ValidateOutput(RootModel[dict[str, Any]]):
+class FindingKind(OutputModel):
+    """Findings of one rule and kind together."""
+
+    kind: str
+    """What kind; empty where the rule has only one."""
+    count: Count
+    """How many."""
+    rate: Share
+    """Findings per row."""
+    rate_low: Share
+    """Lower end of its 95% interval (Wilson)."""
+    rate_high: Share
+    """Upper end."""
+
+
+class FindingExample(OutputModel):
+    """One thing that is wrong."""
+
+    kind: str
+    """Its kind."""
+    place: str
+    """Where."""
+    fact: str
+    """What."""
+    next_step: str
+    """What to do."""
+
+
+class RuleResult(OutputModel):
+    """What a validation says of one rule."""
+
+    holds: str
+    """What holds where the rule is kept."""
+    state: Literal["ok", "failed", "not_checked"]
+    """The answer."""
+    why: str | None
+    """Why it was not checked, or not wholly."""
+    count: Count
+    """Findings."""
+    rows: Count
+    """Rows that it was applied to."""
+    share: Share | None
+    """Their share of all rows, where that is not all."""
+    findings: list[FindingKind]
+    """The findings by kind."""
+    examples: list[FindingExample]
+    """Some of them with their places."""
+
+
+class ValidateOutput(OutputModel):
     """What a validation found."""
+
+    path: str
+    """What was checked."""
+    kind: Literal["release", "dataset"]
+    """A release of FineMed's, or anybody's dataset."""
+    ok: bool
+    """Whether no rule is broken."""
+    rows: Count
+    """Rows that were read."""
+    stated_not_checked: dict[str, str]
+    """What a release says of itself and nothing in it can prove."""
+    hashes: dict[str, str]
+    """`release_hash` as it was worked out, and `manifest_sha256`."""
+    rules: dict[str, RuleResult]
+    """By rule."""
 
 
 class ChangedFile(OutputModel):

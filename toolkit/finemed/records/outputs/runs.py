@@ -174,6 +174,19 @@ class StatusOutput(OutputModel):
     """`outdated` is of earlier settings or inputs than the run."""
 
 
+class SalvageOutput(OutputModel):
+    """What a salvage took out of a damaged journal."""
+
+    recovered: Count
+    """Replies in the new journal."""
+    bad: Count
+    """Replies that could be read and are not what was stored."""
+    unreadable: Count
+    """Pages of the file that could not be read."""
+    kept: str | None
+    """The old file; null where the journal was sound and nothing was done."""
+
+
 class LedgerLine(OutputModel):
     """A row that was dropped."""
 

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import RootModel
-
 from finemed.records.outputs.base import Count, OutputModel, Reasons, Share
 
 
-class DedupOutput(OutputModel):
-    """What was dropped as a repeat."""
+class SharedText(OutputModel):
+    """Texts of a part that count for nothing, since many rows have them."""
+
+    texts: Count
+    """How many."""
+    rows: Count
+    """Rows that have one of them."""
+
+
+class TableRead(OutputModel):
+    """How anybody's table was read."""
 
     rows: Count
-    """Rows that were read."""
+    """Records that came in, those that could not be read among them."""
+    quarantined: Count
+    """Records that could not be read."""
+    comparing: list[str]
+    """Parts whose texts are looked at."""
+    left_out: list[str]
+    """Other columns that hold texts."""
+    passed_over: list[str]
+    """Files beside the data that are no data."""
+
+
+class DedupOutput(TableRead):
+    """What was dropped as a repeat."""
+
     kept: Count
     """Rows that stay."""
     dropped: Reasons
@@ -22,6 +42,10 @@ class DedupOutput(OutputModel):
     """Kept rows that differ from another one only clinically."""
     already_indexed: Count
     """Rows that the index held already."""
+    not_comparable: Count
+    """Rows without a text in any part."""
+    shared_texts: dict[str, SharedText]
+    """By part: texts that make no row a repeat."""
     compared: Count
     """Pairs that were compared exactly."""
     not_compared: Count
@@ -31,27 +55,44 @@ class DedupOutput(OutputModel):
 class Neighbour(OutputModel):
     """A row that resembles the one explained."""
 
-    id: str
+    row_id: str
     """Its id."""
     similarity: Share
-    """Exact Jaccard similarity."""
+    """Least exact Jaccard similarity of a part; 0 where one of the two lacks a part."""
     difference: str | None
     """The clinical difference; null where there is none."""
     state: str
     """Whether it stays."""
     text: str
     """Its text."""
+    parts: dict[str, Share]
+    """Exact Jaccard similarity of each part that both have."""
+
+
+class ComparedPart(OutputModel):
+    """A part of the row explained."""
+
+    part: str
+    """Its name."""
+    kind: str
+    """What it is: system, question, context or answer."""
+    text: str
+    """Its text."""
+    rows: Count
+    """Rows that have this text in this part."""
 
 
 class DedupExplanation(OutputModel):
     """Why one row goes or stays."""
 
-    id: str
+    row_id: str
     """Its id."""
     verdict: str
     """What becomes of it."""
     text: str
     """Its text."""
+    parts: list[ComparedPart]
+    """All its parts."""
     keeps_out: list[str]
     """Ids of the rows that go because they repeat it."""
     nearest: list[Neighbour]
@@ -67,17 +108,17 @@ class BenchmarkCount(OutputModel):
     """Rows that hold one of them."""
 
 
-class DecontaminateOutput(OutputModel):
+class DecontaminateOutput(TableRead):
     """Which rows hold a benchmark item."""
 
-    rows: Count
-    """Rows that were read."""
     contaminated: Count
     """Rows that hold an item."""
     benchmarks: dict[str, BenchmarkCount]
     """By benchmark; a row counts for its best hit."""
     unmatchable_items: Count
     """Items that say too little to be ever found."""
+    parts: Reasons
+    """Part -> rows whose best hit is in it."""
 
 
 class OverlapCandidate(OutputModel):
@@ -85,6 +126,8 @@ class OverlapCandidate(OutputModel):
 
     item: str
     """Benchmark and item."""
+    part: str
+    """The part of the row that it was looked for in."""
     flagged: bool
     """Whether it counts."""
     kind: str
@@ -104,7 +147,7 @@ class OverlapCandidate(OutputModel):
 class DecontaminateExplanation(OutputModel):
     """Why one row counts as contaminated, or not."""
 
-    id: str
+    row_id: str
     """Its id."""
     verdict: str
     """The hits, or `clean`."""
@@ -123,10 +166,31 @@ class LargestComponent(OutputModel):
     """Its rows."""
 
 
-class SplitOutput(OutputModel):
+class EarlierHeld(OutputModel):
+    """What earlier versions decided."""
+
+    versions: list[dict[str, Any]]
+    """What was read of each."""
+    pinned: Count
+    """Rows that keep the split of an earlier row that they are, or are like."""
+    bridges: Count
+    """Rows between two splits of earlier versions."""
+    bridges_published: Count = 0
+    """Those of them that earlier versions had published."""
+    not_taken_apart: Count = 0
+    """Rows of components that were too large to be taken apart."""
+    reshuffled: str | None = None
+    """The version that last reshuffled the splits; nothing before it counts."""
+
+
+class SplitOutput(TableRead):
     """How rows were split."""
 
-    rows: Reasons
+    kept: Count
+    """Rows that are in a split."""
+    dropped: Reasons
+    """The others, by reason."""
+    splits: Reasons
     """Split -> rows."""
     components: Count
     """Groups of rows that stay together."""
@@ -138,7 +202,33 @@ class SplitOutput(OutputModel):
     """Rows that joined a large bucket without being compared."""
     bytes_per_row: Count
     """Memory that it took."""
+    shared_texts: dict[str, SharedText]
+    """By part: texts that join no rows."""
+    previous: EarlierHeld | None = None
+    """With `--previous`."""
 
 
-class SplitExplanation(RootModel[dict[str, Any]]):
+class SplitEdge(OutputModel):
+    """Why a row is joined with another."""
+
+    to: str
+    """Id of the other row."""
+    column: str
+    """Part whose texts are alike, or column of groups."""
+    similarity: Share
+    """Exact Jaccard similarity; 1 for rows of one group."""
+
+
+class SplitExplanation(OutputModel):
     """The component of one row, and what joins it."""
+
+    row_id: str
+    """Its id."""
+    component: str
+    """Id of the component's first row."""
+    split: str
+    """Where it goes."""
+    members: list[str]
+    """Ids of the rows of its component."""
+    edges: list[SplitEdge]
+    """The rows that it is joined with directly."""
