@@ -51,6 +51,8 @@ class Tables:
     """Pool -> its rows."""
     questions: int | None = None
     figures: Figures = field(default_factory=Figures)
+    unread: str = ""
+    """File that could not be read to its end."""
     uncounted: str = ""
     """Why the figures do not count all rows."""
     scanned: Scanned = field(default_factory=Scanned)
@@ -129,6 +131,7 @@ class Tables:
                 first += table.num_rows
         except Exception as error:  # a damaged file can make pyarrow raise nearly anything
             self.faults.add("schema", place, f"behind row {first} it cannot be read: {_short(error)}", REBUILD)
+            self.unread = self.unread or place
         else:
             self.shipped.count(config, split, first, self.faults)
 
