@@ -247,6 +247,7 @@ def damage_by_exchange(case: Case, chance: random.Random, run: Path) -> None:
         files = [path for folder in folders for path in sorted(folder.glob(f"{kind}*"))]
     if len(files) < 2:
         files = [path for folder in folders for path in sorted(folder.iterdir())]
+        files += [run / "manifest.json", run / "session.json"]
     one, other = chance.sample(files, 2)
     exchange(one, other)
     whole = kind == "kept" and chance.random() < 0.3

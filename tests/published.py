@@ -148,8 +148,8 @@ def mend(folder: Path) -> None:
 def mend_stages(folder: Path, manifest: dict[str, Any]) -> None:
     """Makes the last stages give the rows that are there, and every fingerprint follow from its stage."""
     pools = {name: sum(splits.values()) for name, splits in manifest["configs"].items() if name in POOLS}
-    asked = [pl.read_parquet(path) for name in pools for path in sorted((folder / "data" / name).glob("*.parquet"))]
-    questions = pl.concat([rows["instruction_id"] for rows in asked]).n_unique()
+    files = [path for name in pools for path in sorted((folder / "data" / name).glob("*.parquet"))]
+    questions = pl.concat([pl.read_parquet(path, columns=["instruction_id"]) for path in files]).n_unique()
     *_, rank, split = manifest["stages"]
     split["facts"]["pools"] = pools
     split["counts"] |= {"rows_in": questions, "rows_kept": questions, "rows_out": sum(pools.values())}

@@ -45,13 +45,16 @@ def check_figures(shipped: Shipped, counted: Figures | str, faults: Faults) -> N
     if manifest is None:
         faults.skip("figures", NO_FORM)
         return
+    try:
+        found = {} if isinstance(counted, str) else counted.plain()
+    except Exception as error:  # rows that break the schema can make a count fail in any way
+        counted = type(error).__name__
     if isinstance(counted, str):
         if not faults.counts:
             faults.add("figures", "data", f"the rows cannot be counted: {counted}", REMEDY)
         faults.skip("figures", f"the rows cannot be counted: {counted}")
         return
     faults.apply("figures")
-    found = counted.plain()
     licences = ("licences",)
     tell("figures", "figures", _without(manifest.figures, licences), _without(found, licences), faults)
     tell("licence", "figures.licences", manifest.figures.get("licences"), found["licences"], faults)

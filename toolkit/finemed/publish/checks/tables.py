@@ -52,6 +52,8 @@ class Tables:
     """Pool -> its rows."""
     questions: int | None = None
     figures: Figures = field(default_factory=Figures)
+    unread: str = ""
+    """File that could not be read to its end."""
     uncounted: str = ""
     """Why the figures do not count all rows."""
     scanned: Scanned = field(default_factory=Scanned)
@@ -130,6 +132,7 @@ class Tables:
                 first += table.num_rows
         except decoding_errors() as error:
             self.faults.add("schema", place, f"behind row {first} it cannot be read: {_short(error)}", REBUILD)
+            self.unread = self.unread or place
         else:
             self.shipped.count(config, split, first, self.faults)
 

@@ -89,6 +89,9 @@ def validate_release(
     if shipped.spoilt:
         for rule in ("figures", "stages", "hash"):
             faults.skip(rule, f"{shipped.spoilt[0]} is missing or another file than the manifest names")
+    elif tables.unread:
+        for rule in ("figures", "stages"):
+            faults.skip(rule, f"{tables.unread} cannot be read to its end")
     else:
         check_figures(shipped, tables.uncounted or tables.figures, faults)
         check_stages(shipped, tables.pools, tables.questions, faults)
