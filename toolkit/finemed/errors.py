@@ -10,6 +10,7 @@
     |-- BackendError             4  a source of language cannot be used at all
     |-- BudgetError              3  a limit on tokens or money is reached
     |-- StoreError               4  a file of a run or a release is damaged, locked, or cannot be written
+    |   `-- DamagedFileError     4  a stored file is missing or is not what was written
     |-- PublishError             4  a release cannot go where it should: taken, or not to be reached
     |   |-- ContractError        1  the release breaks its contract
     |   `-- DamagedReleaseError  4  what is there under a version's name is no whole release

@@ -15,12 +15,12 @@ from finemed.config.backends import (
     VllmBackend,
 )
 from finemed.config.base import Settings
+from finemed.config.card import CardConfig
 from finemed.config.file import load_config, load_section
 from finemed.config.identity import identity, stable_hash
 from finemed.config.settings import (
     LLM_SECTIONS,
     BuildConfig,
-    CardConfig,
     ClassifyConfig,
     DecontaminateConfig,
     DedupConfig,

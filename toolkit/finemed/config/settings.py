@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from finemed.config.backends import Backend, RulesBackend
 from finemed.config.base import VOLATILE, Language, Name, Settings, Share, each_once
+from finemed.config.card import CardConfig
 from finemed.config.sources import SourceConfig
 from finemed.records import TASK_TYPES, Difficulty, TaskType
 
@@ -323,25 +324,6 @@ class SplitConfig(Settings):
     @classmethod
     def _over_defaults(cls, given: dict[Any, int]) -> dict[Any, int]:
         return {"sft": 1, "sft_reasoning": 1, "dpo": 1, "ttt": 1} | given
-
-
-class CardConfig(Settings):
-    """What the dataset card says beyond what the run knows."""
-
-    title: str | None = None
-    """Heading and name on the Hub; without one it is the build's `name`."""
-    summary: str | None = None
-    """One paragraph on what the release is for."""
-    license: str | None = None
-    """Licence of the release as a whole; null lists the sources' licences only."""
-    contact: str | None = None
-    """Where to report a problem with the data."""
-    publisher: str | None = None
-    """Who publishes the dataset, a person or an organisation: the author in its citation, the creator in its Croissant
-    metadata. Without one it is the owner of the repository on the Hub, and not stated in a folder."""
-    notes: Annotated[str | None, Field(max_length=20_000)] = None
-    """Your own words, in a section of the card. Blank lines part paragraphs, lines that open with `- ` make lists; all
-    else is shown as it is written."""
 
 
 def _name_on_the_hub(name: str) -> str:

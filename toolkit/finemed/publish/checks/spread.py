@@ -58,9 +58,12 @@ class Spread:
             else:
                 self._lacking.setdefault(name, f"{batch.config}/{batch.split}")
                 keys.append(pl.lit(None, pl.UInt64()).alias(name))
-        whole = frame.hash_rows() if frame.width else pl.Series([0] * batch.table.num_rows, dtype=pl.UInt64())
+        if frame.width:
+            hashed = frame.with_columns(frame.hash_rows().alias("whole"))
+        else:  # a file without one column of ours, such as a ledger under a data file's name
+            hashed = pl.DataFrame({"whole": pl.Series([0] * batch.table.num_rows, dtype=pl.UInt64())})
         self._frames.append(
-            frame.with_columns(whole.alias("whole")).select(
+            hashed.select(
                 *keys,
                 "whole",
                 pl.lit(batch.config).cast(pl.Categorical()).alias("config"),
