@@ -443,6 +443,15 @@ def test_rows_that_changed_sides_are_refused_and_the_command_is_named(loose: Pat
     assert "were not held against earlier versions" in (loose / "release" / "README.md").read_text("utf-8")
 
 
+def test_the_same_rows_built_again_with_their_own_version_make_no_version(
+    one: Path, releases: Path, tmp_path: Path
+) -> None:
+    again = build_small(tmp_path / "again", previous=one)
+    assert sides(again / "release") == sides(one / "1.0.0")
+    out, said = finemed("publish", again, "--to", releases)
+    assert (out, "Nothing differs from 1.0.0" in said) == ("", True)
+
+
 def test_publish_says_that_the_build_was_not_given_the_versions(small: Path, releases: Path, tmp_path: Path) -> None:
     again = build_small(tmp_path / "again")
     card = {"contact": "someone@example.org"}

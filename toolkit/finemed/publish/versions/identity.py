@@ -82,6 +82,29 @@ def compared_parts(old: ReleaseFolder, new: ReleaseFolder) -> list[str]:
     return parts
 
 
+def same_but_for_holding(old: ReleaseFolder, new: ReleaseFolder) -> bool:
+    """Whether two releases differ only in the earlier versions that their builds held the splits against.
+
+    Such are a published release and what the same sources give when they are built once more, now with that release
+    among the earlier versions.
+    """
+    if _kept_files(old.path) != _kept_files(new.path):
+        return False
+    return _without_holding(facts_of(old.manifest)) == _without_holding(facts_of(new.manifest))
+
+
+def _without_holding(facts: dict[str, Any]) -> dict[str, Any]:
+    stages = [
+        {
+            **{name: value for name, value in stage.items() if name not in ("fingerprint", "facts", "settings")},
+            "facts": {name: value for name, value in stage["facts"].items() if name != "previous"},
+            "settings": {name: value for name, value in stage["settings"].items() if name != "previous"},
+        }
+        for stage in facts.get("stages", [])
+    ]
+    return {**facts, "stages": stages, "card_text": None}
+
+
 def _kept_files(folder: Path) -> dict[str, str]:
     found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
     names = (path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))

@@ -27,6 +27,7 @@ from finemed.publish.versions.compose import About, Composed, compose, finish
 from finemed.publish.versions.dataset import Dataset, dataset_at, next_dataset
 from finemed.publish.versions.diff import ReleaseDiff, diff_releases
 from finemed.publish.versions.folder import ReleaseFolder
+from finemed.publish.versions.identity import same_but_for_holding
 from finemed.publish.versions.previous import fetched, not_given, splits_since
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Change, Version, next_version, wanted_version
@@ -169,7 +170,10 @@ def publish(
         given = ReleaseFolder.open(source)
         composed = compose(given, tombstones, Path(work) / "release")
         dataset = next_dataset(target.name, given, composed.release_hash, held, adopt=adopt)
-        if parent and composed.release_hash == parent.release_hash:
+        unchanged = parent and composed.release_hash == parent.release_hash
+        if parent and old and not unchanged and not reshuffle:
+            unchanged = same_but_for_holding(ReleaseFolder.open(old), composed.release)
+        if parent and unchanged:
             return Publication(
                 None, parent, "none", taken_out=composed.taken_out, release_hash=parent.release_hash, dataset=dataset
             )
