@@ -31,6 +31,7 @@ from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.card_facts import column_types
 from finemed.publish.cards.croissant import croissant
 from finemed.publish.cards.plots import pictures
+from finemed.publish.cards.samples import examples, totals
 from finemed.publish.demo import FILES
 from finemed.publish.pools import arrow_schema, split_order
 from finemed.publish.separation import check_separation
@@ -135,6 +136,11 @@ def mend(folder: Path) -> None:
     with contextlib.suppress(Exception):  # rows of broken columns cannot be counted
         figures = counted(ReleaseFolder(folder, manifest))
         manifest["figures"] = figures.plain()
+    with contextlib.suppress(Exception):
+        by_split: dict[str, dict[str, Path]] = {}
+        for (config, split), path in sorted(data.items()):
+            by_split.setdefault(config, {})[split] = path
+        manifest |= {"totals": totals(by_split), "examples": examples(by_split)}
     with contextlib.suppress(Exception):
         thresholds = {what: manifest["separation"][what]["threshold"] for what in ("questions", "answers")}
         manifest["separation"] = check_separation(folder / "data", **thresholds)

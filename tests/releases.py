@@ -13,11 +13,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 import yaml
 
 from finemed.assets import demo_file
 from finemed.config import load_config
+from finemed.pipeline.plan import stage_folder
 from finemed.publish.build import build_release
 from finemed.publish.demo import FILES
 from finemed.publish.targets.target import open_target
@@ -25,7 +27,9 @@ from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.identity import release_hash
 from finemed.publish.versions.previous import opened_plan
 from finemed.publish.versions.publish import Publication, publish
+from finemed.records import PooledSample, frame_schema
 from finemed.store.atomic import file_hash, write_json
+from finemed.store.shards import ShardFolder
 
 DAY = "2026-11-20"
 
@@ -51,6 +55,14 @@ def build_small(folder: Path, *, previous: Path | None = None) -> Path:
 def put(run: Path, to: Path, **options: Any) -> Publication:
     """Publishes a run's release in a folder of versions."""
     return publish(run / "release", open_target(str(to)), **{"date": DAY, **options})
+
+
+def plant(run: Path, index: int, rows: pl.DataFrame) -> None:
+    """Puts other rows into a shard of the split stage, as if the stage had written them."""
+    folder = ShardFolder(stage_folder(run, "split"), frame_schema(PooledSample))
+    report = folder.report()
+    folder.write(index, rows, folder.dropped(index))
+    folder.finish({name: value for name, value in report.items() if name != "files"})
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -337,7 +337,7 @@ def test_files_of_other_kinds_and_columns(tmp_path: Path) -> None:
     pl.DataFrame({"body": [FEVER, FIEBRE]}).write_parquet(tmp_path / "a.parquet")
     found = filter_files([tmp_path / "a.csv", tmp_path / "a.parquet"], FilterConfig(min_words=5), "body")
     assert {name: (count.rows, count.kept) for name, count in found.table.items()} == {"a": (1, 1), "a-2": (2, 1)}
-    with pytest.raises(InputError, match="`text`"):
+    with pytest.raises(ConfigError, match="`text`"):
         filter_files([tmp_path / "a.csv"], None, "text")
 
 

@@ -23,7 +23,7 @@ from test_given import build as build_own
 
 from finemed.assets import demo_file
 from finemed.config import BuildConfig, Columns, PhiConfig, SourceConfig
-from finemed.errors import InputError
+from finemed.errors import ConfigError
 from finemed.publish.checks.validate import validate
 from finemed.publish.targets.target import open_target
 from finemed.publish.versions.publish import Publication, publish
@@ -268,7 +268,7 @@ def test_a_column_that_no_file_has_is_a_mistake_of_the_configuration(tmp_path: P
     for name, text in (("a.jsonl", '{"text": "Croup."}'), ("a.txt", "Croup.")):
         (tmp_path / name).write_text(text)
         source = SourceConfig(name="own", path=name, columns=Columns(extra={"grade": "string"}))
-        with pytest.raises(InputError, match=r"no column `grade` \(columns.extra.grade\)"):
+        with pytest.raises(ConfigError, match=r"no column `grade` \(columns.extra.grade\)"):
             check_columns(source, find_files(source, tmp_path))
 
 

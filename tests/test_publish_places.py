@@ -31,14 +31,16 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("whole"))
+def whole(tmp_path_factory: pytest.TempPathFactory, first: Path) -> Path:
+    return build(tmp_path_factory.mktemp("whole"), previous=first)
 
 
 @pytest.fixture(scope="module")
-def renamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def renamed(tmp_path_factory: pytest.TempPathFactory, first: Path) -> Path:
     """The whole demo under another name, from another source's name."""
-    return build(tmp_path_factory.mktemp("renamed"), name="another")
+    twin = shutil.copytree(first, tmp_path_factory.mktemp("twin") / "releases")
+    without_identity(twin / "1.0.0", name="another")  # whose splits it keeps
+    return build(tmp_path_factory.mktemp("renamed"), previous=twin, name="another")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ import yaml
 from kills import JudgeServer
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from releases import plant
 
 from finemed.assets import demo_file
 from finemed.config import CardConfig, load_config
@@ -35,7 +36,6 @@ from finemed.publish.demo import FILES
 from finemed.publish.inspect.status import read_status
 from finemed.publish.release import write_release
 from finemed.records import EXTRACTIVE_NOTICE, POOLS, SPLITS
-from finemed.store.shards import write_parquet
 from finemed.taxonomy import load_taxonomy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -325,7 +325,7 @@ def test_rows_that_break_the_contract_never_replace_a_release(copy: Path, fault:
     else:
         spoilt = rows.filter(pl.col("row_id") != long["row_id"][0])
         place = f"only one of dpo and sft_reasoning, such as {long['instruction_id'][0]}"
-    write_parquet(shard, spoilt)
+    plant(run, 0, spoilt)
     with pytest.raises(StageError, match=place):
         write_release(result, load_taxonomy(None), CardConfig(title="New"))
     assert contents(copy) == before

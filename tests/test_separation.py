@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from releases import plant
 from rows import numbered, pooled
 from test_release import manifest_of, prepare
 
@@ -22,7 +23,6 @@ from finemed.publish.build import build_release
 from finemed.publish.pools import PoolFiles, published_row
 from finemed.publish.release import write_release
 from finemed.publish.separation import check_separation
-from finemed.store.shards import write_parquet
 from finemed.taxonomy import load_taxonomy
 from finemed.text import clusters
 
@@ -180,7 +180,7 @@ def test_a_near_duplicate_across_splits_never_replaces_a_release(tmp_path: Path)
     source = sft.filter(pl.col("split") == "train")["instruction"][0]
     victim = sft.filter(pl.col("split") == "test")["row_id"][0]
     planted = pl.when(pl.col("row_id") == victim).then(pl.lit(source)).otherwise(pl.col("instruction"))
-    write_parquet(shard, rows.with_columns(planted.alias("instruction")))
+    plant(tmp_path / "run", int(shard.stem.removeprefix("kept-")), rows.with_columns(planted.alias("instruction")))
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))
     with pytest.raises(StageError, match=rf"sft/test, row {victim} \(`prompt`\) and sft/train, row"):
         write_release(RunResult(tmp_path / "run", manifest, complete=True), load_taxonomy(None), CardConfig(title="x"))

@@ -45,7 +45,7 @@ def column_faults(source: SourceConfig, files: list[InputFile]) -> list[str]:
     texts = any(file.format == "text" for file in files)
     settings = _named(source, files[0].layout)
     if texts:
-        settings = [(column, setting) for column, setting in settings if not setting.startswith("columns.")]
+        settings = [entry for entry in settings if entry[1] == "where" or entry[1].startswith("columns.extra.")]
     columns = {column for column, _ in settings}
     found: Found = {}
     for file in [file for file in files if file.format not in ("text", UNKNOWN)][:LOOKED_AT]:

@@ -176,14 +176,14 @@ def _ids(path: Path) -> pl.Series | None:
 
 def _rows(path: Path) -> int:
     try:
-        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 
 
 def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path, columns=columns, memory_map=False)
+        return pl.read_parquet(path, columns=columns, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 

@@ -85,7 +85,7 @@ def _sums(report: StageReport) -> list[str]:
 def _table(path: Path, column: str, key: str, manifest: Manifest, faults: Faults) -> None:
     """A table of the ledger's kind, counted by stage and code."""
     try:
-        table = pl.read_parquet(path, columns=["stage", column])
+        table = pl.read_parquet(path, columns=["stage", column], glob=False)
         found = Counter({(stage, code): n for stage, code, n in table.group_by("stage", column).len().iter_rows()})
     except (OSError, pl.exceptions.PolarsError) as error:
         faults.add("stages", path.name, f"cannot be read or counted: {type(error).__name__}", REMEDY)

@@ -134,7 +134,7 @@ def _unnamed(shipped: Shipped, manifest: Manifest) -> tuple[int, int]:
     """Contaminated rows of ledger and notes that name no benchmark, and those that were retracted since."""
     unnamed = retracted = 0
     for file, column in (("ledger.parquet", "drop_reason"), ("notes.parquet", "remark")):
-        details = pl.read_parquet(shipped.path / file).filter(pl.col(column) == REASON)["detail"]
+        details = pl.read_parquet(shipped.path / file, glob=False).filter(pl.col(column) == REASON)["detail"]
         gone = int((details == RETRACTED).sum()) if manifest.retracted else 0
         retracted += gone
         unnamed += len(details) - gone - sum(benchmark_of(each, manifest.benchmarks) is not None for each in details)
