@@ -14,6 +14,7 @@ they are counted.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

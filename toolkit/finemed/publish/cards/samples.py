@@ -74,7 +74,7 @@ def _texts(path: Path) -> Iterator[str]:
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=_turns(path)):
             for column in batch.columns:
-                yield from (turn["content"] or "" for turns in column.to_pylist() for turn in turns or ())
+                yield from (turn["content"] or "" for turns in column.to_pylist() for turn in turns or () if turn)
 
 
 def _first(path: Path) -> dict[str, Any] | None:
@@ -113,7 +113,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _joined(turns: list[dict[str, str]] | None) -> str:
-    return "\n".join(turn["content"] or "" for turn in turns or ())
+    return "\n".join(turn["content"] or "" for turn in turns or () if turn)
 
 
 def _cut(text: str, longest: int) -> str:
