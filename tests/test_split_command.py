@@ -215,3 +215,9 @@ def test_rows_come_out_as_they_went_in_and_the_rest_is_counted(tmp_path: Path) -
 def test_the_threshold_decides_what_belongs_together(tmp_path: Path, threshold: float) -> None:
     told = json.loads(run(write(tmp_path, rows()), "--set", f"component_threshold={threshold}", "--json").stdout)
     assert (told["components"] == 100) is (threshold == 1.0)
+
+
+def test_labels_join_nothing(tmp_path: Path) -> None:
+    told = json.loads(run(write(tmp_path, [{**row, "label": "certainly so"} for row in rows()]), "--json").stdout)
+    assert (told["comparing"], told["components"]) == (["text"], 50)
+    assert "label" in told["left_out"]

@@ -433,7 +433,7 @@ def test_what_is_compared_and_what_is_left_out(tmp_path: Path, name: str) -> Non
     else:
         records(tmp_path / name, *rows)
     table = open_table(str(tmp_path / name))
-    assert (table.compared, table.left_out) == (["instruction", "output"], ["source", "tags", "more"])
+    assert (table.compared, table.left_out) == (["instruction", "output"], ["n", "source", "tags", "more"])
     assert (table.id_column, table.ids.to_list(), table.number("x1")) == ("id", ["x1"], 0)
     named = open_table(str(tmp_path / name), on=("source",))
     assert (named.compared, named.left_out) == (["source"], ["instruction", "output", "tags", "more"])

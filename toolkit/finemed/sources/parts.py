@@ -8,9 +8,10 @@
     read_parts({"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Rest."}]})
     ->  [Part("messages[0]", "question", "Why?"), Part("messages[1]", "answer", "Rest.")]
 
-A column that is absent, null or blank is no part. Options and lists of texts are one part, their texts one per line. Of
-a conversation each message is a part, and what an assistant calls or thinks beside its answer another,
-`messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
+A label (`cop`, `final_decision`, `label`, a number as an answer) is a part of the kind `label`: no text, but rows are
+only the same if theirs is. A column that is absent, null or blank is no part. Options and lists of texts are one part,
+their texts one per line. Of a conversation each message is a part, and what an assistant calls or thinks beside its
+answer another, `messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
 """
 
 from __future__ import annotations
@@ -18,45 +19,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from finemed.sources.part_names import SPOKEN, Kind, chosen_kind, part_kind
 from finemed.sources.turns import Turn, UnusableError, are_said, fold, kind, marked, role_of, turns
 
-Kind = Literal["system", "question", "context", "answer"]
-_NAMES: dict[Kind, str] = {
-    "system": "system system_prompt system_message",
-    "question": (
-        "text instruction instructions input inputs question query prompt human sent1 sent2 "
-        "messages conversations conversation dialogue dialog history data"
-    ),
-    "context": (
-        "context contexts background passage passages document documents article abstract note knowledge options "
-        "choices opa opb opc opd ending0 ending1 ending2 ending3"
-    ),
-    "answer": (
-        "reasoning rationale thinking thought cot complex_cot explanation exp response responses output outputs answer "
-        "answers long_answer final_answer completion completions target targets solution assistant chosen rejected "
-        "response_chosen response_rejected"
-    ),
-}
-COLUMN_KINDS: dict[str, Kind] = {name: each for each, names in _NAMES.items() for name in names.split()}
-"""Columns whose texts a trainer would see, by their lower-case names; of a conversation each turn has its own kind."""
-SPOKEN = frozenset(
-    (
-        "messages",
-        "conversations",
-        "conversation",
-        "dialogue",
-        "dialog",
-        "data",
-        "history",
-        "prompt",
-        "chosen",
-        "rejected",
-    )
-)
-"""Columns that may hold messages."""
 _SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
 _TEXTS = ("text", "value", "content")
 """Of these an object's text is the first that it has."""
@@ -96,13 +63,18 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
         UnusableError: a column holds what is no text, no list of texts and no conversation, with the column's name.
     """
     found: list[Part] = []
+    only_labels = all(part_kind(name) == "label" for name in on)
     for name, value in values.items():
         if value is None:
             continue
-        of = part_kind(name) if not on else chosen_kind(name) if name in on else None
+        of = part_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
         if of is None:
             continue
-        if type(value) is str and not _is_more(value, name):
+        if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and len(on) != 1):
+            text = _label(value, name)
+            if text:
+                found.append(Part(name, "label", text))
+        elif type(value) is str and not _is_more(value, name):
             text = _checked(value, name)
             if text:
                 found.append(Part(name, of, text))
@@ -111,16 +83,17 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
     return found
 
 
-@lru_cache(maxsize=4096)
-def part_kind(name: str) -> Kind | None:
-    """What a column's texts are; None where it is none that a trainer would see."""
-    return COLUMN_KINDS.get(fold(name))
-
-
-@lru_cache(maxsize=4096)
-def chosen_kind(name: str) -> Kind:
-    """What the texts of a column are that somebody named."""
-    return COLUMN_KINDS.get(fold(name), "question")
+def _label(value: Any, place: str) -> str:
+    """A label as text, whatever its type: `true`, `2`, `yes`; lists and objects as JSON."""
+    if isinstance(value, str):
+        return _checked(value, place)
+    if isinstance(value, bytes):
+        return value.hex()
+    try:
+        told = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except RecursionError:
+        raise UnusableError(f"too_deep: `{place}` holds lists within lists without an end") from None
+    return _checked(told, place)
 
 
 def _is_more(value: str, name: str) -> bool:

@@ -110,6 +110,7 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             "no benchmark to look for; name some with --benchmark, such as medqa, or a file with `question` and "
             "`options`"
         )
+    table = table.unlabelled()
     parts = pl.concat([table.parts.select("row", "part", "text"), _with_options(table.parts)])
     texts = parts["text"].unique(maintain_order=True)
     found = index.finder.find(texts)

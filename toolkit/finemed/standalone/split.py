@@ -104,6 +104,7 @@ def split_table(
     """
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
+    table = table.unlabelled(answer)
     parts, shared = telling(table.parts, table.height, answer)
     frame = pl.DataFrame({_ROW: pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
     for name, column in ((_GROUP, table.column(group, "--group")), (_STRATUM, table.column(stratify, "--stratify"))):
@@ -141,7 +142,7 @@ def earlier_tables(
     """
 
     def read(path: Path) -> dict[str, pl.DataFrame]:
-        table = open_parts(str(path), on=on, also=answer)
+        table = open_parts(str(path), on=on, also=answer).unlabelled(answer)
         parts, _ = telling(table.parts, table.height, answer)
         found = {
             kind: parts.filter(parts["kind"] == kind).select(pl.col("text").alias("value"), "row")

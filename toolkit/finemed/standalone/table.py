@@ -24,7 +24,8 @@ from finemed.errors import ConfigError, InputError
 from finemed.sources.files import InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
-from finemed.sources.parts import column_of, part_kind, read_parts
+from finemed.sources.part_names import part_kind, text_kind
+from finemed.sources.parts import column_of, read_parts
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
@@ -50,7 +51,7 @@ class Table:
     compared: list[str]
     """Columns whose texts are in `parts`."""
     left_out: list[str]
-    """Other columns that hold texts."""
+    """Other columns that hold anything."""
     quarantined: list[Quarantined]
     passed_over: list[Quarantined]
     """Files that lie beside the data and are none, each with the rule that it falls under."""
@@ -74,14 +75,20 @@ class Table:
 
     def texts(self, *, whole: bool) -> pl.Series:
         """One text a row: its first question, or all its parts joined by blank lines; null where it has none."""
-        chosen = (
-            self.parts
-            if whole or self._named
-            else self.parts.filter(pl.col("kind") == "question").group_by("row").first()
-        )
+        texts = self.parts.filter(pl.col("kind") != "label")
+        chosen = texts if whole or self._named else texts.filter(pl.col("kind") == "question").group_by("row").first()
         joined = chosen.group_by("row").agg(pl.col("text").str.join("\n\n"))
         rows = pl.DataFrame({"row": pl.Series(range(self.height), dtype=pl.UInt32())})
         return rows.join(joined, on="row", how="left", maintain_order="left")["text"]
+
+    def unlabelled(self, answer: str | None = None) -> Table:
+        """Without labels among what is compared: they are no texts; `answer` names a column that stays."""
+        label = (pl.col("kind") == "label") & (pl.col("part") != (answer or ""))
+        parts = self.parts.filter(~label)
+        gone = set(self.parts.filter(label)["part"]) - set(parts["part"])
+        compared = [name for name in self.compared if name not in gone]
+        left_out = [name for name in self.columns if name in gone or name in self.left_out]
+        return replace(self, parts=parts, compared=compared, left_out=left_out)
 
     def column(self, name: str | None, option: str) -> pl.Series | None:
         """A further column by name, as text; values that are more than one are JSON.
@@ -161,7 +168,7 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
     for name in on:
         if name not in columns:
             raise ConfigError(_no_column("--on", name, columns))
-    known = [name for name in columns if part_kind(name) is not None]
+    known = [name for name in columns if text_kind(name) is not None]
     if not known and not on:
         raise ConfigError(
             f"{target}: no column is known to hold what is compared ({', '.join(_SHOWN)}, ...); name some of "
@@ -206,19 +213,19 @@ class _Seen:
         for name, column in self._held.items():
             column.append(_plain(values.get(name)))
         for name in values.keys() - self.compared - self.left_out:
-            if _holds_text(values[name]):
+            if _holds(values[name]):
                 self.left_out.add(name)
         self._height += 1
         return None
 
     def wanted(self, schema: Any) -> list[str]:
-        """The columns of a Parquet file that have to be read; of the others the type says whether they hold texts."""
+        """The columns of a Parquet file that have to be read; the others are left out."""
         names = []
         for column in schema:
             compared = column.name in self.on if self.on else part_kind(column.name) is not None
             if compared or column.name in self._held:
                 names.append(column.name)
-            elif _is_text(column.type):
+            elif str(column.type) != "null":
                 self.left_out.add(column.name)
         return names
 
@@ -284,23 +291,12 @@ def _plain(value: Any) -> str | None:
     return str(value)
 
 
-def _holds_text(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value) and not value.isspace()
+def _holds(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(map(_holds_text, value.values()))
-    return isinstance(value, list) and any(map(_holds_text, value))
-
-
-def _is_text(column: Any) -> bool:
-    """Whether a type of Arrow's holds texts, at any depth."""
-    import pyarrow.types as types
-
-    if types.is_dictionary(column):
-        return _is_text(column.value_type)
-    if types.is_nested(column):
-        return any(_is_text(column.field(number).type) for number in range(column.num_fields))
-    return bool(types.is_string(column) or types.is_large_string(column) or types.is_string_view(column))
+        return any(map(_holds, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds, value))
+    return value is not None and not (isinstance(value, str) and (not value or value.isspace()))
 
 
 def _mask(keep: Any, height: int) -> Any:
