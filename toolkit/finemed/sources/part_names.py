@@ -52,6 +52,25 @@ SPOKEN = frozenset(
     )
 )
 """Columns that may hold messages."""
+_GIVEN = frozenset(
+    [
+        "annotations",
+        "annotation",
+        "predictions",
+        "result",
+        "results",
+        "completions",
+        "responses",
+        "answers",
+        "suggestions",
+    ]
+)
+"""Texts inside of these are answers, whatever their own name."""
+
+
+def leaf(name: str) -> str:
+    """The last name of a path, in lower case: `prompt` of `fields.Prompt`."""
+    return fold(name.rpartition(".")[2])
 
 
 @lru_cache(maxsize=4096)
@@ -63,7 +82,10 @@ def part_kind(name: str) -> Kind | None:
 @lru_cache(maxsize=4096)
 def chosen_kind(name: str, only_labels: bool = False) -> Kind:
     """What the texts of a column are that somebody named; where only labels were named, they are the texts."""
-    found = COLUMN_KINDS.get(fold(name), "question")
+    *outer, last = name.split(".")
+    found = COLUMN_KINDS.get(fold(name)) or COLUMN_KINDS.get(fold(last), "question")
+    if found == "question" and not _GIVEN.isdisjoint(map(fold, outer)):
+        found = "answer"
     return "question" if only_labels and found == "label" else found
 
 

@@ -21,8 +21,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from finemed.sources.part_names import SPOKEN, Kind, chosen_kind, part_kind
-from finemed.sources.turns import Turn, UnusableError, are_said, fold, kind, marked, role_of, turns
+from finemed.sources.part_names import SPOKEN, Kind, chosen_kind, leaf, part_kind
+from finemed.sources.paths import value_at
+from finemed.sources.turns import Turn, UnusableError, are_said, kind, marked, role_of, turns
 
 _SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
 _TEXTS = ("text", "value", "content")
@@ -57,7 +58,8 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
 
     Args:
         values: the record's columns.
-        on: columns to look at instead of those of `COLUMN_KINDS`, by their exact names.
+        on: columns to look at instead of those of `COLUMN_KINDS`, by their exact names, or paths into them
+            (`fields.prompt`).
 
     Raises:
         UnusableError: a column holds what is no text, no list of texts and no conversation, with the column's name.
@@ -67,20 +69,32 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
     for name, value in values.items():
         if value is None:
             continue
+        below = [path for path in on if path.startswith(f"{name}.") and path not in values]
+        for path in below:
+            found += _column(path, chosen_kind(path, only_labels), value_at(_whole(value), path[len(name) + 1 :]), on)
         of = part_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
-        if of is None:
-            continue
-        if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and len(on) != 1):
-            text = _label(value, name)
-            if text:
-                found.append(Part(name, "label", text))
-        elif type(value) is str and not _is_more(value, name):
-            text = _checked(value, name)
-            if text:
-                found.append(Part(name, of, text))
-        else:
-            found += _read(name, of, value)
+        if of is not None:
+            found += _column(name, of, value, on)
     return found
+
+
+def _whole(value: Any) -> Any:
+    """What a string holds as JSON, or the value itself."""
+    opened = _opened(value) if isinstance(value, str) and value[:1] in ("[", "{") and value else None
+    return value if opened is None else opened
+
+
+def _column(name: str, of: Kind, value: Any, on: Sequence[str]) -> list[Part]:
+    """The parts of one column."""
+    if value is None:
+        return []
+    if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and len(on) != 1):
+        text = _label(value, name)
+        return [Part(name, "label", text)] if text else []
+    if type(value) is str and not _is_more(value, name):
+        text = _checked(value, name)
+        return [Part(name, of, text)] if text else []
+    return _read(name, of, value)
 
 
 def _label(value: Any, place: str) -> str:
@@ -99,8 +113,8 @@ def _label(value: Any, place: str) -> str:
 def _is_more(value: str, name: str) -> bool:
     """Whether a string may hold several texts: as JSON, or as turns behind ``Human:`` and ``Assistant:``."""
     if value[:1] in ("[", "{"):
-        return value.rstrip()[-1:] in ("]", "}") and part_kind(name) is not None
-    return value.lstrip()[:6] == "Human:" and fold(name) in SPOKEN
+        return value.rstrip()[-1:] in ("]", "}") and part_kind(leaf(name)) is not None
+    return value.lstrip()[:6] == "Human:" and leaf(name) in SPOKEN
 
 
 def _checked(text: str, place: str) -> str:
@@ -123,8 +137,8 @@ def _read(name: str, of: Kind, value: Any) -> list[Part]:
             spoken = [Part(turn.place, _SPEAKERS[turn.role], turn.value) for turn in _numbered(marked(whole, name))]
             return [part for part in spoken if part.text] or ([Part(name, of, whole)] if whole else [])
         value = opened
-    if fold(name) in SPOKEN and isinstance(value, list):
-        if fold(name) == "history":
+    if leaf(name) in SPOKEN and isinstance(value, list):
+        if leaf(name) == "history":
             return list(_earlier(name, value))
         if _are_messages(value):
             return list(_said(name, value))

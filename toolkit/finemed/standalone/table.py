@@ -24,8 +24,9 @@ from finemed.errors import ConfigError, InputError
 from finemed.sources.files import InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
-from finemed.sources.part_names import part_kind, text_kind
-from finemed.sources.parts import column_of, read_parts
+from finemed.sources.part_names import chosen_kind, part_kind, text_kind
+from finemed.sources.parts import Part, column_of, read_parts
+from finemed.sources.paths import named_paths, schema_paths
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
@@ -139,13 +140,19 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
 
     Args:
         target: file, folder, glob or `hf://owner/name`.
-        on: columns to compare; nothing takes those of `COLUMN_KINDS` that there are.
+        on: columns to compare, or paths into them (`fields.prompt`); nothing takes those of `COLUMN_KINDS` that there
+            are, and where no question and no answer is a column, what lies inside of others under such names.
         row_id: column of the ids; None takes the first of `ID_COLUMNS` that is unique, or else file and row number.
 
     Raises:
         InputError: nothing can be read there.
         ConfigError: there is no such column.
     """
+    return _open(target, tuple(on), row_id, named=True)
+
+
+def _open(target: str, on: tuple[str, ...], row_id: str | None, *, named: bool) -> Table:
+    """As `open_table`; `on` may be paths that nobody `named`, but that were seen."""
     passed_over: list[Quarantined] = []
     source = SourceConfig(name="table", path=target, layout="documents")
     try:
@@ -153,7 +160,7 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix("source `table`: ").replace("`sources.path`", "the path")
         raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
-    seen = _Seen(tuple(on), (row_id,) if row_id else ID_COLUMNS)
+    seen = _Seen(on, (row_id,) if row_id else ID_COLUMNS)
     held: list[Rows] = []
     broken: list[Quarantined] = []
     for file in files:
@@ -166,8 +173,14 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
         raise InputError(f"{target}: no row can be read: {_first(quarantined)}")
     columns = list(dict.fromkeys(name for rows in held for name in rows.names))
     for name in on:
-        if name not in columns:
+        outer = next((column for column in columns if name.startswith(f"{column}.")), None)
+        if name not in columns and outer is None:
             raise ConfigError(_no_column("--on", name, columns))
+        if named and name not in columns and not any(column_of(each) == name for each in seen.compared):
+            there = ", ".join(seen.nested) or f"`{outer}`, whose inner columns have no known names"
+            raise ConfigError(f"--on: no row holds anything under `{name}`; there are {there}")
+    if not on and not seen.plain and any(chosen_kind(path) != "label" for path in seen.nested):
+        return _open(target, tuple(seen.paths(columns)), row_id, named=False)
     known = [name for name in columns if text_kind(name) is not None]
     if not known and not on:
         raise ConfigError(
@@ -177,8 +190,10 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
     ids, id_column = seen.ids(target, row_id, columns)
     if ids is None:
         ids = pl.Series("id", [f"{rows.file.name}:{number}" for rows in held for number in rows.numbers], pl.String())
-    compared = [name for name in columns if name in seen.compared] or list(on) or known
-    left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared)]
+    compared = [name for name in columns if name in seen.compared]
+    compared = [*compared, *(path for path in on if path in seen.compared and path not in columns)] or [*on] or known
+    inside = {path[:at] for path in compared for at, char in enumerate(path) if char == "."}
+    left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared, *inside)]
     return Table(
         target, ids, seen.parts(), compared, left_out, quarantined, passed_over, id_column, columns, held, bool(on)
     )
@@ -191,6 +206,11 @@ class _Seen:
         self.on = on
         self.compared: set[str] = set()
         self.left_out: set[str] = set()
+        self.plain = False
+        """Whether a row has a question or an answer in a column of its own, not inside of others only."""
+        self.nested: dict[str, None] = {}
+        """Paths to what may be parts inside of columns."""
+        self._strong: set[str] = set()
         self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
         self._rows: list[int] = []
         self._names: list[str] = []
@@ -204,6 +224,7 @@ class _Seen:
             parts = read_parts(values, self.on)
         except UnusableError as fault:
             return str(fault)
+        self._look_inside(values, parts)
         for name, kind, text in parts:
             self._rows.append(self._height)
             self._names.append(name)
@@ -218,11 +239,32 @@ class _Seen:
         self._height += 1
         return None
 
+    def _look_inside(self, values: dict[str, Any], parts: list[Part]) -> None:
+        for name, kind, _ in parts:
+            column = column_of(name)
+            if kind != "label" and column not in self._strong and (name != column or is_text(values.get(column))):
+                self._strong.add(column)
+                self.plain = self.plain or kind in ("question", "answer")
+        if self.plain and not self.on:
+            return
+        for name, value in values.items():
+            if isinstance(value, dict | list):
+                self.nested.update(named_paths(name, value))
+
+    def paths(self, columns: list[str]) -> list[str]:
+        """What is to be compared where the questions and answers lie inside of other columns."""
+        own = [
+            name for name in columns if name in self._strong or (name in self.compared and part_kind(name) == "label")
+        ]
+        return [*own, *(path for path in self.nested if path.partition(".")[0] not in own)]
+
     def wanted(self, schema: Any) -> list[str]:
         """The columns of a Parquet file that have to be read; the others are left out."""
         names = []
         for column in schema:
-            compared = column.name in self.on if self.on else part_kind(column.name) is not None
+            inside = any(path.startswith(f"{column.name}.") for path in self.on)
+            compared = inside or column.name in self.on if self.on else part_kind(column.name) is not None
+            self.nested.update(schema_paths(column))
             if compared or column.name in self._held:
                 names.append(column.name)
             elif str(column.type) != "null":
@@ -289,6 +331,13 @@ def _plain(value: Any) -> str | None:
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=True, default=str)
     return str(value)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is a text or a list of texts; an object, as JSON too, is none."""
+    if isinstance(value, list):
+        return any(isinstance(item, str) for item in value)
+    return isinstance(value, str) and not (value[:1] == "{" and value.rstrip()[-1:] == "}")
 
 
 def _holds(value: Any) -> bool:
