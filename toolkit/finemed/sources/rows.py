@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,14 +172,37 @@ def _no_utf8(data: bytes) -> str | None:
     return None
 
 
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,:]*")
+
+
 def joined(line: bytes, added: dict[str, Any]) -> bytes:
-    """An object's line with further keys at its end; nothing else of it changes, but for a key that it has already."""
-    if any(json.dumps(name, ensure_ascii=False).encode() in line for name in added):
-        values: dict[str, Any] = json.loads(line)
-        if not added.keys().isdisjoint(values):
-            return (json.dumps(values | added, ensure_ascii=False) + "\n").encode()
+    """An object's line with further keys at its end, or with other values of keys that it has; nothing else changes."""
+    if any(json.dumps(name, ensure_ascii=False).encode() in line or b"\\u" in line for name in added):
+        line, added = _replaced(line.decode(), added)
+        if not added:
+            return line
     body = line.rstrip()
     end = line[len(body) :]
     opening = body[:-1].rstrip()
     told = json.dumps(added, ensure_ascii=False).encode()[1:]
     return opening + (b"" if opening.endswith(b"{") else b", ") + told + end
+
+
+def _replaced(text: str, added: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """The line with new values of the keys that its object has, and the keys that it has not."""
+    left, pieces, written = dict(added), [], 0
+    at = _gap(text, text.index("{") + 1)
+    while text[at] != "}":
+        name, at = _DECODER.raw_decode(text, at)
+        start = _gap(text, at)
+        _, at = _DECODER.raw_decode(text, start)
+        if name in left:
+            pieces += [text[written:start], json.dumps(left.pop(name), ensure_ascii=False)]
+            written = at
+        at = _gap(text, at)
+    return "".join([*pieces, text[written:]]).encode(), left
+
+
+def _gap(text: str, at: int) -> int:
+    return _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string too

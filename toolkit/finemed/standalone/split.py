@@ -21,15 +21,17 @@ import polars as pl
 
 from finemed.config import SplitConfig
 from finemed.errors import ConfigError
-from finemed.records import SPLITS
+from finemed.records import SPLITS, LedgerRow, frame
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
 from finemed.standalone.earlier import EarlierTables
-from finemed.standalone.reading import open_parts, read_summary
+from finemed.standalone.reading import open_parts, quarantined, read_summary
 from finemed.standalone.table import Table
 from finemed.standalone.telling import telling
 from finemed.store.earlier import Earlier
 
+BRIDGES = "bridges_splits"
+"""Why a row lies in no split: it is like earlier rows of two."""
 _ROW, _ID, _GROUP, _STRATUM = "#row", "#id", "#group", "#stratum"
 
 
@@ -49,7 +51,7 @@ class TableSplit:
     def write(self, folder: Path, ending: str) -> dict[str, int]:
         """Writes a file per split that has rows, `train.parquet` and so on; returns their rows."""
         counts = {}
-        for split in (*SPLITS, *(["bridges_splits"] if self.parts.gone else [])):
+        for split in (*SPLITS, *([BRIDGES] if self.parts.gone else [])):
             mask = pl.Series(self.parts.split) == split
             counts[split] = int(mask.sum())
             if counts[split]:
@@ -60,9 +62,18 @@ class TableSplit:
         """Counts as JSON values: `rows` came in, `splits` has those that stay."""
         report = dict(self.parts.report)
         splits = report.pop("rows")
-        gone = {"bridges_splits": len(self.parts.gone)} if self.parts.gone else {}
+        gone = {BRIDGES: len(self.parts.gone)} if self.parts.gone else {}
         counts = {"kept": sum(splits.values()), "dropped": gone, "splits": splits}
         return {**read_summary(self.table), **counts, **report, "shared_texts": self.shared}
+
+    def ledger(self) -> pl.DataFrame:
+        """The rows that lie in no split, in their order, as in a run's ledger; then the lines that could not be read."""
+        rows = [
+            {"row_id": row_id, "drop_reason": BRIDGES, "detail": self.parts.gone[row_id], "stage": "split"}
+            for row_id in self.table.ids
+            if row_id in self.parts.gone
+        ]
+        return frame(LedgerRow, rows + quarantined(self.table, "split"))
 
     def explain(self, row_id: str) -> dict[str, Any]:
         """The component of a row, its members, and what joins it to them.
