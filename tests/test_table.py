@@ -515,3 +515,27 @@ def test_paths_into_columns_can_be_named(tmp_path: Path) -> None:
         open_table(path, on=["fields.promt"])
     with pytest.raises(ConfigError, match=r"there is no column `field\.prompt`"):
         open_table(path, on=["field.prompt"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kept", "broken"),
+    [
+        ("r.jsonl", '\n\n{"text":"a"}\n\n{bad\n{"text":"b"}\n', ["r.jsonl:3", "r.jsonl:6"], ["r.jsonl:5"]),
+        ("r.csv", 'text,n\n"a\nb",1\nshort\n\n"c\nd",2\n', ["r.csv:2", "r.csv:6"], ["r.csv:4"]),
+        (
+            "r.json",
+            '[{"text":"a"},{"text":"b"},\n7,{"text":"c"}]',
+            ["r.json[0]", "r.json[1]", "r.json[3]"],
+            ["r.json[2]"],
+        ),
+        ("l.json", '{"text":"a"}\n\n{"text":"b"}\n5\n', ["l.json:1", "l.json:3"], ["l.json:4"]),
+        ("w.json", '{"version": 1, "data": [{"text":"a"},\n {"text":"\\ud800"}]}', ["w.json[0]"], ["w.json[1]"]),
+        ("one.json", '{"text": "a",\n "n": 1}', ["one.json:1"], []),
+    ],
+)
+def test_a_place_means_the_same_for_rows_and_for_faults(
+    tmp_path: Path, name: str, content: str, kept: list[str], broken: list[str]
+) -> None:
+    table = open_table(str(lines(tmp_path / name, content)))
+    assert table.ids.to_list() == kept
+    assert [found.place for found in table.quarantined] == broken

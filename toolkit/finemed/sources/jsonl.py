@@ -123,6 +123,17 @@ def written_json(file: InputFile) -> Written:
         yield text.number + 1, text.line(), {}, str(broken), b""
 
 
+def holds_list(file: InputFile) -> bool:
+    """Whether a JSON file is an array or wraps one, so that its records are told by their places in it."""
+    text = _Text(file)
+    try:
+        text.more()
+        text.at = _GAP.match(text.buffer).end()  # type: ignore[union-attr]  # as above
+        return text.buffer[text.at : text.at + 1] == "[" or not _first_line_is_whole(text)
+    except BreakError:
+        return False
+
+
 class _Text:
     """A window on a file's text; bytes that are not UTF-8 come as halves of surrogate pairs."""
 

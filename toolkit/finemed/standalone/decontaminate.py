@@ -79,8 +79,8 @@ class TableOverlap:
         for row_id, value in zip(self.table.ids, given, strict=True):
             if value is not None and not _OURS.match(value):
                 raise ConfigError(
-                    f"--mark: {self.table.name} has a column `{COLUMN}` of its own, with {value[:40]!a} in {row_id}, which "
-                    "would be lost; rename it, or leave --mark out and list the rows with --dropped"
+                    f"--mark: {self.table.name} has a column `{COLUMN}` of its own, with {value[:40]!a} in {row_id}, "
+                    "which would be lost; rename it, or leave --mark out and list the rows with --dropped"
                 )
 
     def ledger(self) -> pl.DataFrame:

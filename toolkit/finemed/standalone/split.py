@@ -67,7 +67,7 @@ class TableSplit:
         return {**read_summary(self.table), **counts, **report, "shared_texts": self.shared}
 
     def ledger(self) -> pl.DataFrame:
-        """The rows that lie in no split, in their order, as in a run's ledger; then the lines that could not be read."""
+        """The rows that lie in no split, in their order, as in a run's ledger; then what could not be read."""
         rows = [
             {"row_id": row_id, "drop_reason": BRIDGES, "detail": self.parts.gone[row_id], "stage": "split"}
             for row_id in self.table.ids

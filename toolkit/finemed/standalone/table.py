@@ -57,7 +57,7 @@ class Table:
     passed_over: list[Quarantined]
     """Files that lie beside the data and are none, each with the rule that it falls under."""
     id_column: str | None
-    """None where rows are named by file and number."""
+    """None where rows are named by their places."""
     columns: list[str]
     """All columns, in the order in which they turn up."""
     _files: list[Rows] = field(repr=False)
@@ -142,7 +142,8 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
         target: file, folder, glob or `hf://owner/name`.
         on: columns to compare, or paths into them (`fields.prompt`); nothing takes those of `COLUMN_KINDS` that there
             are, and where no question and no answer is a column, what lies inside of others under such names.
-        row_id: column of the ids; None takes the first of `ID_COLUMNS` that is unique, or else file and row number.
+        row_id: column of the ids; None takes the first of `ID_COLUMNS` that is unique, or else the place: file and
+            line, `[16]` in a JSON list, the row's number in Parquet.
 
     Raises:
         InputError: nothing can be read there.
@@ -189,7 +190,7 @@ def _open(target: str, on: tuple[str, ...], row_id: str | None, *, named: bool) 
         )
     ids, id_column = seen.ids(target, row_id, columns)
     if ids is None:
-        ids = pl.Series("id", [f"{rows.file.name}:{number}" for rows in held for number in rows.numbers], pl.String())
+        ids = pl.Series("id", [place for rows in held for place in rows.places], pl.String())
     compared = [name for name in columns if name in seen.compared]
     compared = [*compared, *(path for path in on if path in seen.compared and path not in columns)] or [*on] or known
     inside = {path[:at] for path in compared for at, char in enumerate(path) if char == "."}
