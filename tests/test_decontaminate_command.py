@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from finemed.cli.main import cli
-from finemed.errors import FineMedError
+from finemed.errors import ConfigError, FineMedError
 
 STEM = "A boy of four wakes at night with a barking cough and a harsh noise on breathing in after days of a runny nose."
 ITEM = {
@@ -165,3 +165,27 @@ def test_mistakes_are_named(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert "ends in neither" in failure(rows, "-b", exam, "--out", "x.csv")
     exam.write_text(exam.read_text() + '{"question": 5}\n')
     assert "exam.jsonl:3" in failure(rows, "-b", exam)
+
+
+def test_a_column_of_that_name_is_not_written_over(files: tuple[Path, Path], tmp_path: Path) -> None:
+    rows, exam = files
+    out, again = tmp_path / "marked.jsonl", tmp_path / "again.jsonl"
+    assert run(rows, "-b", exam, "--mark", "--out", out).exit_code == 0
+    assert run(out, "-b", exam, "--mark", "--out", again).exit_code == 0
+    assert again.read_bytes() == out.read_bytes()
+    for own in ("none known", {"by": "Li"}, 0):
+        rows.write_text(
+            json.dumps({**ROWS[0], "contamination": None}) + "\n" + json.dumps({**ROWS[1], "contamination": own})
+        )
+        refused = run(rows, "-b", exam, "--mark", "--out", tmp_path / "no.jsonl")
+        assert isinstance(refused.exception, ConfigError)
+        assert "r.jsonl:2, which would be lost; rename it" in str(refused.exception)
+        assert not (tmp_path / "no.jsonl").exists()
+
+
+def test_numbers_beside_a_mark_keep_their_text(files: tuple[Path, Path], tmp_path: Path) -> None:
+    rows, exam = files
+    line = '{"text": "Croup.", "contamination" : null,  "x": 0.12345678901234567890123, "y":1.10e2, "u": "\\u00e9"}\n'
+    rows.write_text(line)
+    assert run(rows, "-b", exam, "--mark", "--out", tmp_path / "out.jsonl").exit_code == 0
+    assert (tmp_path / "out.jsonl").read_text() == line

@@ -67,7 +67,7 @@ def test_a_file_of_any_format(tmp_path: Path, name: str) -> None:
         "rows": 4,
         "quarantined": 0,
         "comparing": ["text"],
-        "left_out": ["kind", "n"] if name == "r.csv" else ["kind"],
+        "left_out": ["kind", "n"],
         "passed_over": [],
         "kept": 3,
         "dropped": {"exact_duplicate": 1},

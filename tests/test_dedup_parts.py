@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
@@ -243,3 +244,59 @@ def test_a_row_is_explained_part_by_part(tmp_path: Path) -> None:
     assert shown.startswith("r26: dropped: near_duplicate of r04, Jaccard 0.8361\n")
     assert "  instruction (26 rows have it): Summarise the consultation.\n" in shown
     assert "input 1.0000, instruction 1.0000, output 0.8361" in shown
+
+
+LABELS: list[tuple[str, Any, Any]] = [
+    ("label", True, False),
+    ("cop", 1, 2),
+    ("final_decision", "yes", "no"),
+    ("answer_idx", "A", "B"),
+    ("correct_option", 0, 1),
+    ("kto_tag", True, False),
+    ("answer", -1, 1),
+]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize(("name", "first", "second"), LABELS)
+def test_rows_with_other_labels_are_no_repeats(tmp_path: Path, suffix: str, name: str, first: Any, second: Any) -> None:
+    rows = [{"prompt": text(1), "completion": text(2), name: first}]
+    rows += [{**rows[0], name: second}, {**rows[0], "prompt": near(text(1))}, {**rows[0]}]
+    path = write(tmp_path, rows)
+    if suffix == "parquet":
+        path = tmp_path / "r.parquet"
+        pl.DataFrame(rows).write_parquet(path)
+    told = dedup_table(open_parts(str(path)), DedupConfig())
+    assert drops(told) == {"3": "near_duplicate 1", "4": "exact_duplicate 1"}
+    assert told.summary()["comparing"] == ["prompt", "completion", name]
+
+
+def test_a_label_alone_makes_no_repeat(tmp_path: Path) -> None:
+    rows = [{"prompt": "Why?", "label": 1}, {"prompt": None, "label": 1}, {"prompt": "", "label": 1}]
+    assert drops(found(tmp_path, rows)) == {}
+    assert drops(found(tmp_path, rows, "label")) == {"2": "exact_duplicate 1", "3": "exact_duplicate 1"}
+
+
+def test_a_label_is_told_when_a_row_is_explained(tmp_path: Path) -> None:
+    rows = [{"prompt": text(1), "label": True}, {"prompt": text(1), "label": False}]
+    nearest = explain(found(tmp_path, rows), "r.jsonl:1").nearest
+    assert [(row.row_id, row.difference) for row in nearest] == [("r.jsonl:2", "label: true against false")]
+
+
+def test_an_index_from_before_labels_still_knows_its_rows(tmp_path: Path) -> None:
+    rows = [{"id": "a", "prompt": text(1), "completion": text(2)}]
+    index = {"index": str(tmp_path / "index")}
+    dedup_table(open_parts(str(write(tmp_path, rows))), DedupConfig(**index), update=True)
+    rows = [{**rows[0], "label": True}, {"id": "b", "prompt": text(1), "completion": text(2), "label": False}]
+    again = dedup_table(open_parts(str(write(tmp_path, rows))), DedupConfig(**index), update=True)
+    assert (again.there, drops(again)) == ({"a"}, {})
+
+
+def test_validate_calls_rows_that_differ_in_a_label_a_conflict(tmp_path: Path) -> None:
+    for name, first, second in LABELS:
+        rows = [
+            {"prompt": "Why rest in flu?", "completion": "It helps recovery.", name: value} for value in (first, second)
+        ]
+        result = CliRunner().invoke(cli, ["validate", str(write(tmp_path, rows)), "--json"])
+        rules = json.loads(result.stdout)["rules"]
+        assert (rules["repeats"]["state"], rules["conflicts"]["state"]) == ("ok", "failed"), name

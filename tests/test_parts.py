@@ -80,7 +80,18 @@ TOOLS = [
         ({"choices": {"text": ["So", "Thus"], "label": ["A", "B"]}}, ["choices context So\nThus"]),
         ({"answers": {"text": ["So"], "answer_start": [3]}}, ["answers answer So"]),
         ({"answers": ["So", "Thus", None]}, ["answers answer So\nThus"]),
-        ({"answer": 5, "label": True}, ["answer answer 5"]),
+        ({"answer": 5, "label": True}, ["answer label 5", "label label true"]),
+        (
+            {
+                "text": "Why?",
+                "cop": 2,
+                "Final_Decision": "yes",
+                "answer_idx": "",
+                "labels": ["b", 1],
+                "is_correct": None,
+            },
+            ["text question Why?", "cop label 2", "Final_Decision label yes", 'labels label ["b", 1]'],
+        ),
         ({"text": "  ", "question": None, "answer": ""}, []),
         (
             {
@@ -154,6 +165,11 @@ def test_named_columns_are_looked_at_instead() -> None:
         Part("body", "question", "Croup barks."),
         Part("Output", "answer", "yes"),
     ]
+
+
+def test_labels_that_alone_are_named_are_texts() -> None:
+    assert read_parts({"label": 1, "text": "no"}, ("label",)) == [Part("label", "question", "1")]
+    assert [part.kind for part in read_parts({"label": 1, "text": "x"}, ("label", "text"))] == ["label", "question"]
 
 
 @pytest.mark.parametrize(

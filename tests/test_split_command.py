@@ -215,3 +215,29 @@ def test_rows_come_out_as_they_went_in_and_the_rest_is_counted(tmp_path: Path) -
 def test_the_threshold_decides_what_belongs_together(tmp_path: Path, threshold: float) -> None:
     told = json.loads(run(write(tmp_path, rows()), "--set", f"component_threshold={threshold}", "--json").stdout)
     assert (told["components"] == 100) is (threshold == 1.0)
+
+
+def test_labels_join_nothing(tmp_path: Path) -> None:
+    told = json.loads(run(write(tmp_path, [{**row, "label": "certainly so"} for row in rows()]), "--json").stdout)
+    assert (told["comparing"], told["components"]) == (["text"], 50)
+    assert "label" in told["left_out"]
+
+
+def test_what_lies_in_no_split_is_listed(tmp_path: Path) -> None:
+    path, why = write(tmp_path, rows()), tmp_path / "why.jsonl"
+    path.write_text(path.read_text() + "{broken\n")
+    assert run(path, "--dropped", why).exit_code == 0
+    (line,) = map(json.loads, why.read_text().splitlines())
+    assert (line["row_id"], line["drop_reason"], line["stage"]) == ("r.jsonl:101", "not_json", "split")
+    early = tmp_path / "early"
+    early.mkdir()
+    one, other = rows()[0], rows()[2]
+    for name, row in (("train", one), ("test", other)):
+        (early / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    both = [{"id": "bridge", "text": one["text"], "patient": "x"}, {"id": "to", "text": other["text"], "patient": "x"}]
+    group = ["--group", "patient", "--dropped", why]
+    told = json.loads(run(write(tmp_path, both), "--previous", early, *group, "--json").stdout)
+    lines = [json.loads(each) for each in why.read_text().splitlines()]
+    assert len(lines) == told["dropped"]["bridges_splits"] > 0
+    assert {each["drop_reason"] for each in lines} == {"bridges_splits"}
+    assert isinstance(run(path, "--dropped", tmp_path / "why.txt").exception, FineMedError)

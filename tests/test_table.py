@@ -433,10 +433,10 @@ def test_what_is_compared_and_what_is_left_out(tmp_path: Path, name: str) -> Non
     else:
         records(tmp_path / name, *rows)
     table = open_table(str(tmp_path / name))
-    assert (table.compared, table.left_out) == (["instruction", "output"], ["source", "tags", "more"])
+    assert (table.compared, table.left_out) == (["instruction", "output"], ["n", "source", "tags", "more"])
     assert (table.id_column, table.ids.to_list(), table.number("x1")) == ("id", ["x1"], 0)
     named = open_table(str(tmp_path / name), on=("source",))
-    assert (named.compared, named.left_out) == (["source"], ["instruction", "output", "tags", "more"])
+    assert (named.compared, named.left_out) == (["source"], ["instruction", "output", "n", "tags", "more"])
     assert parts(named) == [(0, "source", "question", "web")]
     column = table.column("n", "--quality")
     assert column is not None
@@ -469,3 +469,73 @@ def test_a_build_names_what_it_leaves_out(tmp_path: Path) -> None:
     assert done.exception is None, done.output
     assert "left out: README.md: papers of a repository, beside data files\n" in done.stderr
     assert "ingest: 1 in, 1 kept" in done.stderr
+
+
+ARGILLA = {
+    "id": "r0",
+    "fields": {"prompt": "Why rest?", "response": "It helps."},
+    "responses": {"quality": [{"value": "good", "user_id": "u1"}]},
+    "suggestions": {"text": ""},
+}
+STUDIO = {"data": {"question": "Why?"}, "annotations": [{"result": [{"value": {"text": ["So.", "Thus."]}}]}]}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_what_lies_inside_of_columns_is_compared_where_no_column_holds_it(tmp_path: Path, suffix: str) -> None:
+    def table(row: dict[str, Any]) -> Table:
+        path = tmp_path / f"r.{suffix}"
+        if suffix == "parquet":
+            pq.write_table(pa.Table.from_pylist([row]), path)
+        else:
+            records(path, row)
+        return open_table(str(path))
+
+    argilla, studio = table(ARGILLA), table(STUDIO)
+    assert parts(argilla) == [
+        (0, "fields.prompt", "question", "Why rest?"),
+        (0, "fields.response", "answer", "It helps."),
+    ]
+    assert (argilla.compared, argilla.left_out[:1]) == (["fields.prompt", "fields.response"], ["responses"])
+    assert parts(studio) == [
+        (0, "data.question", "question", "Why?"),
+        (0, "annotations.result.value.text", "answer", "So.\nThus."),
+    ]
+    plain = table({"question": "Why?", "meta": {"text": "x"}})
+    assert (plain.compared, plain.left_out) == (["question"], ["meta"])
+
+
+def test_paths_into_columns_can_be_named(tmp_path: Path) -> None:
+    path = str(records(tmp_path / "r.jsonl", {**ARGILLA, "chat": {"messages": [{"role": "user", "content": "Hm?"}]}}))
+    assert parts(open_table(path, on=["fields.prompt", "responses.quality.value", "chat.messages"])) == [
+        (0, "fields.prompt", "question", "Why rest?"),
+        (0, "responses.quality.value", "answer", "good"),
+        (0, "chat.messages[0]", "question", "Hm?"),
+    ]
+    with pytest.raises(ConfigError, match=r"no row holds anything under `fields.promt`; there are fields.prompt, "):
+        open_table(path, on=["fields.promt"])
+    with pytest.raises(ConfigError, match=r"there is no column `field\.prompt`"):
+        open_table(path, on=["field.prompt"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kept", "broken"),
+    [
+        ("r.jsonl", '\n\n{"text":"a"}\n\n{bad\n{"text":"b"}\n', ["r.jsonl:3", "r.jsonl:6"], ["r.jsonl:5"]),
+        ("r.csv", 'text,n\n"a\nb",1\nshort\n\n"c\nd",2\n', ["r.csv:2", "r.csv:6"], ["r.csv:4"]),
+        (
+            "r.json",
+            '[{"text":"a"},{"text":"b"},\n7,{"text":"c"}]',
+            ["r.json[0]", "r.json[1]", "r.json[3]"],
+            ["r.json[2]"],
+        ),
+        ("l.json", '{"text":"a"}\n\n{"text":"b"}\n5\n', ["l.json:1", "l.json:3"], ["l.json:4"]),
+        ("w.json", '{"version": 1, "data": [{"text":"a"},\n {"text":"\\ud800"}]}', ["w.json[0]"], ["w.json[1]"]),
+        ("one.json", '{"text": "a",\n "n": 1}', ["one.json:1"], []),
+    ],
+)
+def test_a_place_means_the_same_for_rows_and_for_faults(
+    tmp_path: Path, name: str, content: str, kept: list[str], broken: list[str]
+) -> None:
+    table = open_table(str(lines(tmp_path / name, content)))
+    assert table.ids.to_list() == kept
+    assert [found.place for found in table.quarantined] == broken

@@ -23,6 +23,11 @@ from finemed.cli.options import PREVIOUS, SECTION_CONFIG, SECTION_SET, TABLE_ID,
     show_default=True,
     help="Of the files.",
 )
+@click.option(
+    "--dropped",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write which rows lie in no split or could not be read, and why (.parquet, .jsonl).",
+)
 @click.option("--answer", help="Column of answers, where its name does not say so.")
 @click.option("--group", help="Column whose equal values stay together, such as a document or a patient.")
 @click.option("--stratify", help="Column along which the splits are drawn evenly.")
@@ -38,6 +43,7 @@ def split(
     target: str,
     out: Path | None,
     ending: str,
+    dropped: Path | None,
     answer: str | None,
     group: str | None,
     stratify: str | None,
@@ -60,7 +66,7 @@ def split(
     are like rows of two splits go to `bridges_splits` instead.
 
     \b
-      finemed split chats.jsonl --out splits/ --set test=0.1 --set validation=0
+      finemed split chats.jsonl --out splits/ --dropped why.jsonl --set test=0.1 --set validation=0
       finemed split train.parquet --group patient --stratify department --explain r17
     """
     import json
@@ -72,7 +78,9 @@ def split(
     from finemed.standalone.earlier import together
     from finemed.standalone.reading import open_parts, read_lines, shared_lines
     from finemed.standalone.split import earlier_tables, split_table
+    from finemed.standalone.table import check_endings, write_table
 
+    check_endings(dropped)
     config = load_section("split", config_path, overrides)
     table = open_parts(target, on=on, also=answer, row_id=row_id)
     before = {name: earlier_tables(name, on=on, answer=answer, group=group) for name in previous}
@@ -88,6 +96,8 @@ def split(
         return
     if out is not None:
         found.write(out, ending)
+    if dropped is not None:
+        write_table(dropped, found.ledger())
     report = found.summary()
     for name in ("validation", "test"):
         if getattr(config, name) and not report["splits"][name]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from finemed.sources.files import MAX_RECORD, InputFile, Raw, writable
-from finemed.sources.parts import part_kind
+from finemed.sources.part_names import text_kind
 from finemed.sources.streams import BreakError, Line, chunks, lines, too_large
 
 _BOM = codecs.BOM_UTF8
@@ -123,6 +123,17 @@ def written_json(file: InputFile) -> Written:
         yield text.number + 1, text.line(), {}, str(broken), b""
 
 
+def holds_list(file: InputFile) -> bool:
+    """Whether a JSON file is an array or wraps one, so that its records are told by their places in it."""
+    text = _Text(file)
+    try:
+        text.more()
+        text.at = _GAP.match(text.buffer).end()  # type: ignore[union-attr]  # as above
+        return text.buffer[text.at : text.at + 1] == "[" or not _first_line_is_whole(text)
+    except BreakError:
+        return False
+
+
 class _Text:
     """A window on a file's text; bytes that are not UTF-8 come as halves of surrogate pairs."""
 
@@ -204,7 +215,7 @@ def _wrapped(values: dict[str, Any], file: InputFile) -> tuple[str | None, str |
     """The key of the one list of records that an object wraps, or why it is no record."""
     lists = {name: held for name, held in values.items() if _is_list_of(held, dict)}
     own = {
-        name for name, held in values.items() if isinstance(held, str) and (part_kind(name) or name in file.wanted())
+        name for name, held in values.items() if isinstance(held, str) and (text_kind(name) or name in file.wanted())
     }
     if not lists:
         columns = [name for name, held in values.items() if isinstance(held, list) and len(held) > 1]
@@ -221,7 +232,7 @@ def _wrapped(values: dict[str, Any], file: InputFile) -> tuple[str | None, str |
 
 def is_record(values: dict[str, Any], file: InputFile) -> bool:
     """Whether an object that is a file by itself is a record, or wraps some; a report or a manifest is neither."""
-    known = any(part_kind(name) or name in file.wanted() for name in values)
+    known = any(text_kind(name) or name in file.wanted() for name in values)
     return known or _wrapped(values, file) != (None, None)
 
 

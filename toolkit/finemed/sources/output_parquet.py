@@ -172,9 +172,9 @@ def _typed(lines: list[tuple[Lines, Any]], schema: Any) -> tuple[Any, list[Any]]
     values: dict[str, list[Any]] = {name: [] for name in names}
     places: list[str] = []
     for rows, chosen in lines:
-        for number, (own, row) in enumerate(zip(rows.numbers, rows.values(), strict=True)):
+        for number, (place, row) in enumerate(zip(rows.places, rows.values(), strict=True)):
             if chosen[number]:
-                places.append(f"{rows.file.name}:{own}")
+                places.append(place)
                 for name in names:
                     values[name].append(row.get(name))
     columns = []

@@ -8,9 +8,10 @@
     read_parts({"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Rest."}]})
     ->  [Part("messages[0]", "question", "Why?"), Part("messages[1]", "answer", "Rest.")]
 
-A column that is absent, null or blank is no part. Options and lists of texts are one part, their texts one per line. Of
-a conversation each message is a part, and what an assistant calls or thinks beside its answer another,
-`messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
+A label (`cop`, `final_decision`, `label`, a number as an answer) is a part of the kind `label`: no text, but rows are
+only the same if theirs is. A column that is absent, null or blank is no part. Options and lists of texts are one part,
+their texts one per line. Of a conversation each message is a part, and what an assistant calls or thinks beside its
+answer another, `messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
 """
 
 from __future__ import annotations
@@ -18,45 +19,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from finemed.sources.turns import Turn, UnusableError, are_said, fold, kind, marked, role_of, turns
+from finemed.sources.part_names import SPOKEN, Kind, chosen_kind, leaf, part_kind
+from finemed.sources.paths import value_at
+from finemed.sources.turns import Turn, UnusableError, are_said, kind, marked, role_of, turns
 
-Kind = Literal["system", "question", "context", "answer"]
-_NAMES: dict[Kind, str] = {
-    "system": "system system_prompt system_message",
-    "question": (
-        "text instruction instructions input inputs question query prompt human sent1 sent2 "
-        "messages conversations conversation dialogue dialog history data"
-    ),
-    "context": (
-        "context contexts background passage passages document documents article abstract note knowledge options "
-        "choices opa opb opc opd ending0 ending1 ending2 ending3"
-    ),
-    "answer": (
-        "reasoning rationale thinking thought cot complex_cot explanation exp response responses output outputs answer "
-        "answers long_answer final_answer completion completions target targets solution assistant chosen rejected "
-        "response_chosen response_rejected"
-    ),
-}
-COLUMN_KINDS: dict[str, Kind] = {name: each for each, names in _NAMES.items() for name in names.split()}
-"""Columns whose texts a trainer would see, by their lower-case names; of a conversation each turn has its own kind."""
-SPOKEN = frozenset(
-    (
-        "messages",
-        "conversations",
-        "conversation",
-        "dialogue",
-        "dialog",
-        "data",
-        "history",
-        "prompt",
-        "chosen",
-        "rejected",
-    )
-)
-"""Columns that may hold messages."""
 _SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
 _TEXTS = ("text", "value", "content")
 """Of these an object's text is the first that it has."""
@@ -90,44 +58,63 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
 
     Args:
         values: the record's columns.
-        on: columns to look at instead of those of `COLUMN_KINDS`, by their exact names.
+        on: columns to look at instead of those of `COLUMN_KINDS`, by their exact names, or paths into them
+            (`fields.prompt`).
 
     Raises:
         UnusableError: a column holds what is no text, no list of texts and no conversation, with the column's name.
     """
     found: list[Part] = []
+    only_labels = all(part_kind(name) == "label" for name in on)
     for name, value in values.items():
         if value is None:
             continue
-        of = part_kind(name) if not on else chosen_kind(name) if name in on else None
-        if of is None:
-            continue
-        if type(value) is str and not _is_more(value, name):
-            text = _checked(value, name)
-            if text:
-                found.append(Part(name, of, text))
-        else:
-            found += _read(name, of, value)
+        below = [path for path in on if path.startswith(f"{name}.") and path not in values]
+        for path in below:
+            found += _column(path, chosen_kind(path, only_labels), value_at(_whole(value), path[len(name) + 1 :]), on)
+        of = part_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
+        if of is not None:
+            found += _column(name, of, value, on)
     return found
 
 
-@lru_cache(maxsize=4096)
-def part_kind(name: str) -> Kind | None:
-    """What a column's texts are; None where it is none that a trainer would see."""
-    return COLUMN_KINDS.get(fold(name))
+def _whole(value: Any) -> Any:
+    """What a string holds as JSON, or the value itself."""
+    opened = _opened(value) if isinstance(value, str) and value[:1] in ("[", "{") and value else None
+    return value if opened is None else opened
 
 
-@lru_cache(maxsize=4096)
-def chosen_kind(name: str) -> Kind:
-    """What the texts of a column are that somebody named."""
-    return COLUMN_KINDS.get(fold(name), "question")
+def _column(name: str, of: Kind, value: Any, on: Sequence[str]) -> list[Part]:
+    """The parts of one column."""
+    if value is None:
+        return []
+    if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and len(on) != 1):
+        text = _label(value, name)
+        return [Part(name, "label", text)] if text else []
+    if type(value) is str and not _is_more(value, name):
+        text = _checked(value, name)
+        return [Part(name, of, text)] if text else []
+    return _read(name, of, value)
+
+
+def _label(value: Any, place: str) -> str:
+    """A label as text, whatever its type: `true`, `2`, `yes`; lists and objects as JSON."""
+    if isinstance(value, str):
+        return _checked(value, place)
+    if isinstance(value, bytes):
+        return value.hex()
+    try:
+        told = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except RecursionError:
+        raise UnusableError(f"too_deep: `{place}` holds lists within lists without an end") from None
+    return _checked(told, place)
 
 
 def _is_more(value: str, name: str) -> bool:
     """Whether a string may hold several texts: as JSON, or as turns behind ``Human:`` and ``Assistant:``."""
     if value[:1] in ("[", "{"):
-        return value.rstrip()[-1:] in ("]", "}") and part_kind(name) is not None
-    return value.lstrip()[:6] == "Human:" and fold(name) in SPOKEN
+        return value.rstrip()[-1:] in ("]", "}") and part_kind(leaf(name)) is not None
+    return value.lstrip()[:6] == "Human:" and leaf(name) in SPOKEN
 
 
 def _checked(text: str, place: str) -> str:
@@ -150,8 +137,8 @@ def _read(name: str, of: Kind, value: Any) -> list[Part]:
             spoken = [Part(turn.place, _SPEAKERS[turn.role], turn.value) for turn in _numbered(marked(whole, name))]
             return [part for part in spoken if part.text] or ([Part(name, of, whole)] if whole else [])
         value = opened
-    if fold(name) in SPOKEN and isinstance(value, list):
-        if fold(name) == "history":
+    if leaf(name) in SPOKEN and isinstance(value, list):
+        if leaf(name) == "history":
             return list(_earlier(name, value))
         if _are_messages(value):
             return list(_said(name, value))

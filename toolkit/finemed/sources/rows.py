@@ -3,7 +3,7 @@
 ::
 
     rows = Lines.read(file, see)          # calls see(number, place, values) for every sound row
-    rows.height, rows.numbers[16]   ->  500, 17
+    rows.height, rows.places[16]   ->  500, "r.jsonl:17"
 
 `Lines` holds a JSON line per row in memory; `Columns` leaves a Parquet file where it is and reads it again for writing.
 """
@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from finemed.errors import InputError
 from finemed.sources.columnar import batches, opened, picked, row_values
 from finemed.sources.files import EMPTY, InputFile, Quarantined, duplicate_column
+from finemed.sources.jsonl import holds_list
 from finemed.sources.streams import BreakError
 from finemed.sources.written import written
 
@@ -30,7 +32,8 @@ class Lines:
     """Rows as JSON lines, each with its line end."""
 
     file: InputFile
-    numbers: list[int] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    """`r.jsonl:17` by the line that a row begins on; `r.json[16]` by its place in a list, counted from 0."""
     data: list[bytes] = field(default_factory=list)
     names: dict[str, None] = field(default_factory=dict)
     """All columns, in the order in which they turn up."""
@@ -45,16 +48,18 @@ class Lines:
         """Reads a file whole; what `see` finds a fault in is quarantined with what is broken."""
         found = cls(file)
         added = {name: value for name, value in file.partitions.items() if value is not None}
+        listed = file.format == "json" and holds_list(file)
         for number, line, values, fault, data in written(file):
+            place = f"{file.name}[{number - 1}]" if listed and line is not None else f"{file.name}:{line or number}"
             if fault is None:
                 if added and not added.keys() <= values.keys():
                     data = joined(data, {name: added[name] for name in added if name not in values})
                     values = {**values, **{name: added[name] for name in added if name not in values}}
                 fault = see(values) or _no_utf8(data)
             if fault is not None:
-                found.quarantined.append(Quarantined(f"{file.name}:{line or number}", fault))
+                found.quarantined.append(Quarantined(place, fault))
                 continue
-            found.numbers.append(number)
+            found.places.append(place)
             found.data.append(data)
             if not values.keys() <= found.names.keys():
                 found.names.update(dict.fromkeys(values))
@@ -80,6 +85,11 @@ class Columns:
     @property
     def height(self) -> int:
         return len(self.numbers)
+
+    @property
+    def places(self) -> list[str]:
+        """File and number of each row."""
+        return [f"{self.file.name}:{number}" for number in self.numbers]
 
     @property
     def names(self) -> dict[str, None]:
@@ -171,14 +181,37 @@ def _no_utf8(data: bytes) -> str | None:
     return None
 
 
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(r"[\s,:]*")
+
+
 def joined(line: bytes, added: dict[str, Any]) -> bytes:
-    """An object's line with further keys at its end; nothing else of it changes, but for a key that it has already."""
-    if any(json.dumps(name, ensure_ascii=False).encode() in line for name in added):
-        values: dict[str, Any] = json.loads(line)
-        if not added.keys().isdisjoint(values):
-            return (json.dumps(values | added, ensure_ascii=False) + "\n").encode()
+    """An object's line with further keys at its end, or with other values of keys that it has; nothing else changes."""
+    if any(json.dumps(name, ensure_ascii=False).encode() in line or b"\\u" in line for name in added):
+        line, added = _replaced(line.decode(), added)
+        if not added:
+            return line
     body = line.rstrip()
     end = line[len(body) :]
     opening = body[:-1].rstrip()
     told = json.dumps(added, ensure_ascii=False).encode()[1:]
     return opening + (b"" if opening.endswith(b"{") else b", ") + told + end
+
+
+def _replaced(text: str, added: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """The line with new values of the keys that its object has, and the keys that it has not."""
+    left, pieces, written = dict(added), [], 0
+    at = _gap(text, text.index("{") + 1)
+    while text[at] != "}":
+        name, at = _DECODER.raw_decode(text, at)
+        start = _gap(text, at)
+        _, at = _DECODER.raw_decode(text, start)
+        if name in left:
+            pieces += [text[written:start], json.dumps(left.pop(name), ensure_ascii=False)]
+            written = at
+        at = _gap(text, at)
+    return "".join([*pieces, text[written:]]).encode(), left
+
+
+def _gap(text: str, at: int) -> int:
+    return _BETWEEN.match(text, at).end()  # type: ignore[union-attr]  # matches the empty string too

@@ -12,6 +12,7 @@ options of its question in columns of their own, question and options are one te
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ from finemed.text.overlap_find import find_hits
 from finemed.text.overlap_plain import Hit
 
 CANDIDATES = 10
+_OURS = re.compile(r".+: [\w ]+, score \d\.\d\d(?: \(\d\.\d\d needed\))?, characters \d+-\d+", re.DOTALL)
+"""What a mark begins with."""
 OPTIONS = frozenset(["options", "choices", "opa", "opb", "opc", "opd", "ending0", "ending1", "ending2", "ending3"])
 """Columns of options, which belong to the question beside them."""
 
@@ -55,13 +58,30 @@ class TableOverlap:
         return pl.Series([row not in self.hits for row in range(self.table.height)], dtype=pl.Boolean())
 
     def write(self, path: Path, *, mark: bool) -> None:
-        """Writes the rows without a hit; with `mark` all rows, with a column `contamination` of what was found."""
+        """Writes the rows without a hit; with `mark` all rows, with a column `contamination` of what was found.
+
+        Raises:
+            ConfigError: the table has such a column, and it holds something else.
+        """
         if not mark:
             self.table.write(path, self.keep)
             return
+        self._check_column()
         rows = range(self.table.height)
         found = [describe(self.index, self.hits[row]) if row in self.hits else None for row in rows]
         self.table.write(path, list(rows), {COLUMN: pl.Series(found, dtype=pl.String())})
+
+    def _check_column(self) -> None:
+        """Refuses to write over a column of the user's; what this command wrote earlier is written anew."""
+        given = self.table.column(COLUMN, "--mark") if COLUMN in self.table.columns else None
+        if given is None:
+            return
+        for row_id, value in zip(self.table.ids, given, strict=True):
+            if value is not None and not _OURS.match(value):
+                raise ConfigError(
+                    f"--mark: {self.table.name} has a column `{COLUMN}` of its own, with {value[:40]!a} in {row_id}, "
+                    "which would be lost; rename it, or leave --mark out and list the rows with --dropped"
+                )
 
     def ledger(self) -> pl.DataFrame:
         """A line for each row with a hit, its best hit and that one's part first; then what could not be read."""
@@ -110,6 +130,7 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             "no benchmark to look for; name some with --benchmark, such as medqa, or a file with `question` and "
             "`options`"
         )
+    table = table.unlabelled()
     parts = pl.concat([table.parts.select("row", "part", "text"), _with_options(table.parts)])
     texts = parts["text"].unique(maintain_order=True)
     found = index.finder.find(texts)

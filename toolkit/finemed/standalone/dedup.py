@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,7 +247,7 @@ def _packed(table: Table) -> pl.DataFrame:
     """Index id, first question and parts of each row that has any."""
     asked = pl.col("text").filter(pl.col("kind") == "question").first()
     grouped = table.parts.group_by("row", maintain_order=True).agg(
-        asked.fill_null(pl.col("text").first()).alias("text"),
+        asked.fill_null(pl.col("text").sort_by(pl.col("kind") == "label", maintain_order=True).first()).alias("text"),
         pl.struct("part", "kind", "text").alias("parts"),
     )
     ids = _index_ids(table).gather(grouped["row"])
@@ -262,13 +262,16 @@ def _already(before: pl.DataFrame, table: Table) -> np.ndarray[Any, np.dtype[np.
     if not packed.height:
         return there
     known = set(said(before.filter(before["id"].is_in(packed["id"].implode()))))
+    texts = table.parts.filter(table.parts["kind"] != "label")  # an earlier version's index has no labels
+    unlabelled = _packed(replace(table, parts=texts))
+    bare = dict(zip(unlabelled["row"].to_list(), said(unlabelled), strict=True))
     for row, own, alone in zip(
         packed["row"].to_list(),
         said(packed),
         said(packed.with_columns(pl.lit(None, PARTS).alias("parts"))),
         strict=True,
     ):
-        there[row] = own in known or (len(own[1]) == 1 and alone in known)  # type: ignore[arg-type]
+        there[row] = own in known or bare.get(row) in known or (len(own[1]) == 1 and alone in known)  # type: ignore[arg-type]
     return there
 
 

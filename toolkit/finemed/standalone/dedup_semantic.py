@@ -28,7 +28,8 @@ def drop_paraphrases(
     """The second pass, over what the first one kept: questions by their embeddings, all other parts as before."""
     if config.semantic is None:
         return
-    parts = _parts(rows)
+    parts = _parts(rows.parts.filter(rows.parts["kind"] != "label"))
+    labels = _parts(rows.parts.filter(rows.parts["kind"] == "label"))
     left = [row for row in rows.order.tolist() if found.keeper[row] < 0 and row in parts]
     known = sum(row < rows.known for row in left)
     asked = [next(iter(parts[row])) for row in left]
@@ -43,6 +44,8 @@ def drop_paraphrases(
     def same(later: int, earlier: int) -> bool:
         row, other = left[later], left[earlier]
         if parts[row].keys() != parts[other].keys() or asked[later] != asked[earlier]:
+            return False
+        if labels.get(row) != labels.get(other):
             return False
         if essence(of(row, asked[later])) != essence(of(other, asked[later])):
             return False
@@ -71,11 +74,11 @@ def drop_paraphrases(
             result.dropped[ids[row]] = Repeat(names[int(found.keeper[row])], cosine, "paraphrase")
 
 
-def _parts(rows: PartRows) -> dict[int, dict[str, str]]:
+def _parts(parts: pl.DataFrame) -> dict[int, dict[str, str]]:
     """The parts of each row by name, its first question first."""
     first = (pl.col("kind") != "question").alias("#later")
     found: dict[int, dict[str, str]] = {}
-    table = rows.parts.with_columns(first).sort("row", "#later", maintain_order=True)
+    table = parts.with_columns(first).sort("row", "#later", maintain_order=True)
     for row, part, text in table.select("row", "part", "text").iter_rows():
         found.setdefault(row, {})[part] = text
     return found

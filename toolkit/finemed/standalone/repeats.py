@@ -9,7 +9,7 @@ Parts are compared one by one, never joined. Rows that are equal in every part, 
 the others, a row is looked for by its *anchors*: parts whose text few rows share (a system prompt, an instruction of
 500 rows, "Yes." lead to nothing). Parts with the most different texts come first, so that the first comparison mostly
 decides. Each candidate is then verified in every part, shared or not, inside the walk over kept rows: exact Jaccard
-similarity at the threshold, and no difference that the clinical guard sees.
+similarity at the threshold, and no difference that the clinical guard sees. Labels (`cop`, `label`) have to be equal.
 """
 
 from __future__ import annotations
@@ -70,18 +70,28 @@ class PartRows:
     @cached_property
     def entries(self) -> tuple[Numbers, Numbers, Numbers]:
         """Row, number of the part and number of the text of each part, by row and part."""
+        row, name, code, _ = self._entries
+        return row, name, code
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.bool_]:
+        """Which of the entries are labels: equal or not, never similar."""
+        return self._entries[3]
+
+    @cached_property
+    def _entries(self) -> tuple[Numbers, Numbers, Numbers, npt.NDArray[np.bool_]]:
         numbered = pl.DataFrame({"text": self.texts}).with_row_index("code")
         named = pl.DataFrame({"part": pl.Series(self.names, dtype=pl.String())}).with_row_index("name")
         table = self.parts.join(numbered, on="text", how="left").join(named, on="part", how="left")
         row, name, code = (table[column].to_numpy().astype(np.int64) for column in ("row", "name", "code"))
         order = np.lexsort((name, row))
-        return row[order], name[order], code[order]
+        return row[order], name[order], code[order], (table["kind"] == "label").to_numpy()[order]
 
     def first_text(self, row: int) -> str:
         """A row's first question, or else its first text; to be shown."""
         own = self.parts.filter(self.parts["row"] == row)
         asked = own.filter(own["kind"] == "question")
-        texts = (asked if asked.height else own)["text"]
+        texts = (asked if asked.height else own.filter(own["kind"] != "label"))["text"]
         return str(texts[0]) if texts.len() else ""
 
 
@@ -118,6 +128,8 @@ def find_repeats(rows: PartRows, config: DedupConfig, stored: pl.DataFrame | Non
     row, name, code = rows.entries
     starts = np.searchsorted(row, np.arange(height + 1))
     leaders, follows, layout = _leaders(rows, starts)
+    row, name, code = row[~rows.labels], name[~rows.labels], code[~rows.labels]
+    starts = np.searchsorted(row, np.arange(height + 1))
     chosen = np.zeros(height, dtype=bool)
     chosen[leaders] = True
     name_rank = _ranks(name[chosen[row]], code[chosen[row]], found.keys, len(rows.names))
@@ -150,12 +162,13 @@ def find_repeats(rows: PartRows, config: DedupConfig, stored: pl.DataFrame | Non
 def _leaders(rows: PartRows, starts: Numbers) -> tuple[Numbers, dict[int, int], npt.NDArray[np.int32]]:
     """Different rows in their order, the first equal one of each other row, and each row's layout.
 
-    Rows without parts are none of these. Rows of an index follow nothing.
+    Rows without texts are none of these. Rows of an index follow nothing. Labels belong to the layout, so rows with
+    other labels are never compared.
     """
     _, name, code = rows.entries
     names, codes = name.astype(np.int32), code.astype(np.int32)
     titles = rows.title.to_list()
-    layouts: dict[bytes, int] = {}
+    layouts: dict[tuple[bytes, bytes, bytes], int] = {}
     layout = np.zeros(len(titles), dtype=np.int32)
     first: dict[tuple[int, str | None, bytes], int] = {}
     leaders: list[int] = []
@@ -163,9 +176,11 @@ def _leaders(rows: PartRows, starts: Numbers) -> tuple[Numbers, dict[int, int], 
     begin = starts.tolist()
     for row in rows.order.tolist():
         own = slice(begin[row], begin[row + 1])
-        if own.start == own.stop:
+        marks = rows.labels[own]
+        if marks.all():
             continue
-        layout[row] = layouts.setdefault(names[own].tobytes(), len(layouts))
+        key = (names[own].tobytes(), marks.tobytes(), codes[own][marks].tobytes())
+        layout[row] = layouts.setdefault(key, len(layouts))
         leader = first.setdefault((int(layout[row]), titles[row], codes[own].tobytes()), row)
         if leader == row:
             leaders.append(row)
@@ -256,6 +271,8 @@ class RowGuard:
         self._rows = rows
         self._row, self._name, self._code = rows.entries
         self._starts = np.searchsorted(self._row, np.arange(len(rows.title) + 1)).tolist()
+        labels = rows.parts.filter(pl.col("kind") == "label").select("part", "text").unique()
+        self._labels = frozenset(labels.iter_rows())
         self._known: dict[tuple[int, str | None, str | None], ClinicalFacts] = {}
 
     def __call__(self, row: int, other: int) -> str | None:
@@ -267,6 +284,8 @@ class RowGuard:
         for name, one, two in zip(names, self._code[own].tolist(), self._code[its].tolist(), strict=True):
             if one == two and same_title:
                 continue
+            if one != two and (rows.names[name], rows.texts[one]) in self._labels:
+                return f"{rows.names[name]}: {rows.texts[one]} against {rows.texts[two]}"
             found = difference(self._facts(one, row), self._facts(two, other))
             if found is not None:
                 return f"{rows.names[name]}: {found}" if len(names) > 1 else str(found)

@@ -21,15 +21,17 @@ import polars as pl
 
 from finemed.config import SplitConfig
 from finemed.errors import ConfigError
-from finemed.records import SPLITS
+from finemed.records import SPLITS, LedgerRow, frame
 from finemed.stages.partition import Parts, explain, partition
 from finemed.stages.partition import Table as Columns
 from finemed.standalone.earlier import EarlierTables
-from finemed.standalone.reading import open_parts, read_summary
+from finemed.standalone.reading import open_parts, quarantined, read_summary
 from finemed.standalone.table import Table
 from finemed.standalone.telling import telling
 from finemed.store.earlier import Earlier
 
+BRIDGES = "bridges_splits"
+"""Why a row lies in no split: it is like earlier rows of two."""
 _ROW, _ID, _GROUP, _STRATUM = "#row", "#id", "#group", "#stratum"
 
 
@@ -49,7 +51,7 @@ class TableSplit:
     def write(self, folder: Path, ending: str) -> dict[str, int]:
         """Writes a file per split that has rows, `train.parquet` and so on; returns their rows."""
         counts = {}
-        for split in (*SPLITS, *(["bridges_splits"] if self.parts.gone else [])):
+        for split in (*SPLITS, *([BRIDGES] if self.parts.gone else [])):
             mask = pl.Series(self.parts.split) == split
             counts[split] = int(mask.sum())
             if counts[split]:
@@ -60,9 +62,18 @@ class TableSplit:
         """Counts as JSON values: `rows` came in, `splits` has those that stay."""
         report = dict(self.parts.report)
         splits = report.pop("rows")
-        gone = {"bridges_splits": len(self.parts.gone)} if self.parts.gone else {}
+        gone = {BRIDGES: len(self.parts.gone)} if self.parts.gone else {}
         counts = {"kept": sum(splits.values()), "dropped": gone, "splits": splits}
         return {**read_summary(self.table), **counts, **report, "shared_texts": self.shared}
+
+    def ledger(self) -> pl.DataFrame:
+        """The rows that lie in no split, in their order, as in a run's ledger; then what could not be read."""
+        rows = [
+            {"row_id": row_id, "drop_reason": BRIDGES, "detail": self.parts.gone[row_id], "stage": "split"}
+            for row_id in self.table.ids
+            if row_id in self.parts.gone
+        ]
+        return frame(LedgerRow, rows + quarantined(self.table, "split"))
 
     def explain(self, row_id: str) -> dict[str, Any]:
         """The component of a row, its members, and what joins it to them.
@@ -104,6 +115,7 @@ def split_table(
     """
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
+    table = table.unlabelled(answer)
     parts, shared = telling(table.parts, table.height, answer)
     frame = pl.DataFrame({_ROW: pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
     for name, column in ((_GROUP, table.column(group, "--group")), (_STRATUM, table.column(stratify, "--stratify"))):
@@ -141,7 +153,7 @@ def earlier_tables(
     """
 
     def read(path: Path) -> dict[str, pl.DataFrame]:
-        table = open_parts(str(path), on=on, also=answer)
+        table = open_parts(str(path), on=on, also=answer).unlabelled(answer)
         parts, _ = telling(table.parts, table.height, answer)
         found = {
             kind: parts.filter(parts["kind"] == kind).select(pl.col("text").alias("value"), "row")

@@ -24,7 +24,9 @@ from finemed.errors import ConfigError, InputError
 from finemed.sources.files import InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
-from finemed.sources.parts import column_of, part_kind, read_parts
+from finemed.sources.part_names import chosen_kind, part_kind, text_kind
+from finemed.sources.parts import Part, column_of, read_parts
+from finemed.sources.paths import named_paths, schema_paths
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
@@ -50,12 +52,12 @@ class Table:
     compared: list[str]
     """Columns whose texts are in `parts`."""
     left_out: list[str]
-    """Other columns that hold texts."""
+    """Other columns that hold anything."""
     quarantined: list[Quarantined]
     passed_over: list[Quarantined]
     """Files that lie beside the data and are none, each with the rule that it falls under."""
     id_column: str | None
-    """None where rows are named by file and number."""
+    """None where rows are named by their places."""
     columns: list[str]
     """All columns, in the order in which they turn up."""
     _files: list[Rows] = field(repr=False)
@@ -74,14 +76,20 @@ class Table:
 
     def texts(self, *, whole: bool) -> pl.Series:
         """One text a row: its first question, or all its parts joined by blank lines; null where it has none."""
-        chosen = (
-            self.parts
-            if whole or self._named
-            else self.parts.filter(pl.col("kind") == "question").group_by("row").first()
-        )
+        texts = self.parts.filter(pl.col("kind") != "label")
+        chosen = texts if whole or self._named else texts.filter(pl.col("kind") == "question").group_by("row").first()
         joined = chosen.group_by("row").agg(pl.col("text").str.join("\n\n"))
         rows = pl.DataFrame({"row": pl.Series(range(self.height), dtype=pl.UInt32())})
         return rows.join(joined, on="row", how="left", maintain_order="left")["text"]
+
+    def unlabelled(self, answer: str | None = None) -> Table:
+        """Without labels among what is compared: they are no texts; `answer` names a column that stays."""
+        label = (pl.col("kind") == "label") & (pl.col("part") != (answer or ""))
+        parts = self.parts.filter(~label)
+        gone = set(self.parts.filter(label)["part"]) - set(parts["part"])
+        compared = [name for name in self.compared if name not in gone]
+        left_out = [name for name in self.columns if name in gone or name in self.left_out]
+        return replace(self, parts=parts, compared=compared, left_out=left_out)
 
     def column(self, name: str | None, option: str) -> pl.Series | None:
         """A further column by name, as text; values that are more than one are JSON.
@@ -132,13 +140,20 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
 
     Args:
         target: file, folder, glob or `hf://owner/name`.
-        on: columns to compare; nothing takes those of `COLUMN_KINDS` that there are.
-        row_id: column of the ids; None takes the first of `ID_COLUMNS` that is unique, or else file and row number.
+        on: columns to compare, or paths into them (`fields.prompt`); nothing takes those of `COLUMN_KINDS` that there
+            are, and where no question and no answer is a column, what lies inside of others under such names.
+        row_id: column of the ids; None takes the first of `ID_COLUMNS` that is unique, or else the place: file and
+            line, `[16]` in a JSON list, the row's number in Parquet.
 
     Raises:
         InputError: nothing can be read there.
         ConfigError: there is no such column.
     """
+    return _open(target, tuple(on), row_id, named=True)
+
+
+def _open(target: str, on: tuple[str, ...], row_id: str | None, *, named: bool) -> Table:
+    """As `open_table`; `on` may be paths that nobody `named`, but that were seen."""
     passed_over: list[Quarantined] = []
     source = SourceConfig(name="table", path=target, layout="documents")
     try:
@@ -146,7 +161,7 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix("source `table`: ").replace("`sources.path`", "the path")
         raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
-    seen = _Seen(tuple(on), (row_id,) if row_id else ID_COLUMNS)
+    seen = _Seen(on, (row_id,) if row_id else ID_COLUMNS)
     held: list[Rows] = []
     broken: list[Quarantined] = []
     for file in files:
@@ -159,9 +174,15 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
         raise InputError(f"{target}: no row can be read: {_first(quarantined)}")
     columns = list(dict.fromkeys(name for rows in held for name in rows.names))
     for name in on:
-        if name not in columns:
+        outer = next((column for column in columns if name.startswith(f"{column}.")), None)
+        if name not in columns and outer is None:
             raise ConfigError(_no_column("--on", name, columns))
-    known = [name for name in columns if part_kind(name) is not None]
+        if named and name not in columns and not any(column_of(each) == name for each in seen.compared):
+            there = ", ".join(seen.nested) or f"`{outer}`, whose inner columns have no known names"
+            raise ConfigError(f"--on: no row holds anything under `{name}`; there are {there}")
+    if not on and not seen.plain and any(chosen_kind(path) != "label" for path in seen.nested):
+        return _open(target, tuple(seen.paths(columns)), row_id, named=False)
+    known = [name for name in columns if text_kind(name) is not None]
     if not known and not on:
         raise ConfigError(
             f"{target}: no column is known to hold what is compared ({', '.join(_SHOWN)}, ...); name some of "
@@ -169,9 +190,11 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
         )
     ids, id_column = seen.ids(target, row_id, columns)
     if ids is None:
-        ids = pl.Series("id", [f"{rows.file.name}:{number}" for rows in held for number in rows.numbers], pl.String())
-    compared = [name for name in columns if name in seen.compared] or list(on) or known
-    left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared)]
+        ids = pl.Series("id", [place for rows in held for place in rows.places], pl.String())
+    compared = [name for name in columns if name in seen.compared]
+    compared = [*compared, *(path for path in on if path in seen.compared and path not in columns)] or [*on] or known
+    inside = {path[:at] for path in compared for at, char in enumerate(path) if char == "."}
+    left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared, *inside)]
     return Table(
         target, ids, seen.parts(), compared, left_out, quarantined, passed_over, id_column, columns, held, bool(on)
     )
@@ -184,6 +207,11 @@ class _Seen:
         self.on = on
         self.compared: set[str] = set()
         self.left_out: set[str] = set()
+        self.plain = False
+        """Whether a row has a question or an answer in a column of its own, not inside of others only."""
+        self.nested: dict[str, None] = {}
+        """Paths to what may be parts inside of columns."""
+        self._strong: set[str] = set()
         self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
         self._rows: list[int] = []
         self._names: list[str] = []
@@ -197,6 +225,7 @@ class _Seen:
             parts = read_parts(values, self.on)
         except UnusableError as fault:
             return str(fault)
+        self._look_inside(values, parts)
         for name, kind, text in parts:
             self._rows.append(self._height)
             self._names.append(name)
@@ -206,19 +235,40 @@ class _Seen:
         for name, column in self._held.items():
             column.append(_plain(values.get(name)))
         for name in values.keys() - self.compared - self.left_out:
-            if _holds_text(values[name]):
+            if _holds(values[name]):
                 self.left_out.add(name)
         self._height += 1
         return None
 
+    def _look_inside(self, values: dict[str, Any], parts: list[Part]) -> None:
+        for name, kind, _ in parts:
+            column = column_of(name)
+            if kind != "label" and column not in self._strong and (name != column or is_text(values.get(column))):
+                self._strong.add(column)
+                self.plain = self.plain or kind in ("question", "answer")
+        if self.plain and not self.on:
+            return
+        for name, value in values.items():
+            if isinstance(value, dict | list):
+                self.nested.update(named_paths(name, value))
+
+    def paths(self, columns: list[str]) -> list[str]:
+        """What is to be compared where the questions and answers lie inside of other columns."""
+        own = [
+            name for name in columns if name in self._strong or (name in self.compared and part_kind(name) == "label")
+        ]
+        return [*own, *(path for path in self.nested if path.partition(".")[0] not in own)]
+
     def wanted(self, schema: Any) -> list[str]:
-        """The columns of a Parquet file that have to be read; of the others the type says whether they hold texts."""
+        """The columns of a Parquet file that have to be read; the others are left out."""
         names = []
         for column in schema:
-            compared = column.name in self.on if self.on else part_kind(column.name) is not None
+            inside = any(path.startswith(f"{column.name}.") for path in self.on)
+            compared = inside or column.name in self.on if self.on else part_kind(column.name) is not None
+            self.nested.update(schema_paths(column))
             if compared or column.name in self._held:
                 names.append(column.name)
-            elif _is_text(column.type):
+            elif str(column.type) != "null":
                 self.left_out.add(column.name)
         return names
 
@@ -284,23 +334,19 @@ def _plain(value: Any) -> str | None:
     return str(value)
 
 
-def _holds_text(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value) and not value.isspace()
+def is_text(value: Any) -> bool:
+    """Whether a value is a text or a list of texts; an object, as JSON too, is none."""
+    if isinstance(value, list):
+        return any(isinstance(item, str) for item in value)
+    return isinstance(value, str) and not (value[:1] == "{" and value.rstrip()[-1:] == "}")
+
+
+def _holds(value: Any) -> bool:
     if isinstance(value, dict):
-        return any(map(_holds_text, value.values()))
-    return isinstance(value, list) and any(map(_holds_text, value))
-
-
-def _is_text(column: Any) -> bool:
-    """Whether a type of Arrow's holds texts, at any depth."""
-    import pyarrow.types as types
-
-    if types.is_dictionary(column):
-        return _is_text(column.value_type)
-    if types.is_nested(column):
-        return any(_is_text(column.field(number).type) for number in range(column.num_fields))
-    return bool(types.is_string(column) or types.is_large_string(column) or types.is_string_view(column))
+        return any(map(_holds, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds, value))
+    return value is not None and not (isinstance(value, str) and (not value or value.isspace()))
 
 
 def _mask(keep: Any, height: int) -> Any:

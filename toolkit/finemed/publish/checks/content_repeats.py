@@ -39,7 +39,7 @@ Hashes = npt.NDArray[np.uint64]
 
 @dataclass
 class Repeats:
-    """Five numbers of every row: where it is, and hashes of all of it, of its question and of its answers."""
+    """Numbers of every row: where it is, and hashes of all of it, of its question, its answers and labels."""
 
     files: array[int] = field(default_factory=lambda: array("I"))
     lines: array[int] = field(default_factory=lambda: array("Q"))
@@ -48,6 +48,8 @@ class Repeats:
     answered: array[int] = field(default_factory=lambda: array("Q"))
     rejected: array[int] = field(default_factory=lambda: array("Q"))
     """0 where a row has no rejected answer."""
+    judged: array[int] = field(default_factory=lambda: array("Q"))
+    """Answers with labels, such as the number of the right option: the same texts with other labels are a conflict."""
     long: array[int] = field(default_factory=lambda: array("B"))
 
     def look(self, batch: Rows) -> None:
@@ -71,7 +73,10 @@ class Repeats:
         asked: list[int] = []
         answers: list[int] = []
         rejected: list[int] = []
+        labels = [value for part, value in zip(parts, hashes, strict=True) if part.kind == "label"]
         for at, (part, value) in enumerate(zip(parts, hashes, strict=True)):
+            if part.kind == "label":
+                continue
             final = part.kind == "answer" and (not _is_turn(part) or last.get(part.column) == at)
             if fold(part.column).endswith("rejected"):
                 if final:
@@ -85,6 +90,7 @@ class Repeats:
         self.whole.append(_joined([hash((part.kind, value)) for part, value in zip(parts, hashes, strict=True)]))
         self.asked.append(_joined(asked) if asked else 0)
         self.answered.append(_joined(answers) if answers else 0)
+        self.judged.append(_joined([*answers, *labels]) if answers or labels else 0)
         self.rejected.append(_joined(rejected) if rejected else 0)
         self.long.append(any(_is_long(parts[at].text) for at in last.values()))
 
@@ -99,7 +105,7 @@ class Repeats:
             {name: np.frombuffer(values, dtype=values.typecode) for name, values in vars(self).items()}
         ).with_row_index("at")
         self._repeats(table, names, faults)
-        pairs = table.filter((pl.col("asked") != 0) & (pl.col("answered") != 0))
+        pairs = table.filter((pl.col("asked") != 0) & (pl.col("judged") != 0))
         if pairs.is_empty():
             for rule in ("conflicts", "same_answer"):
                 faults.skip(rule, "the records have no question with an answer")
@@ -111,8 +117,8 @@ class Repeats:
     def _repeats(self, table: pl.DataFrame, names: Sequence[str], faults: Faults) -> None:
         first = table.with_columns(first=pl.col("at").min().over("whole"))
         exact = first.filter(pl.col("at") != pl.col("first"))
-        both = table.filter((pl.col("asked") != 0) & (pl.col("answered") != 0)).with_columns(
-            first=pl.col("at").min().over("asked", "answered", "rejected")
+        both = table.filter((pl.col("asked") != 0) & (pl.col("judged") != 0)).with_columns(
+            first=pl.col("at").min().over("asked", "judged", "rejected")
         )
         rest = both.filter(pl.col("at") != pl.col("first")).join(exact.select("at"), on="at", how="anti")
         for found, kind in ((exact, "all parts alike"), (rest, "question and answer alike")):
@@ -120,9 +126,9 @@ class Repeats:
 
     def _conflicts(self, pairs: pl.DataFrame, names: Sequence[str], faults: Faults) -> None:
         plain = pairs.filter(pl.col("rejected") == 0).with_columns(
-            first=pl.col("at").min().over("asked"), known=pl.col("answered").first().over("asked")
+            first=pl.col("at").min().over("asked"), known=pl.col("judged").first().over("asked")
         )
-        found = plain.filter(pl.col("answered") != pl.col("known"))
+        found = plain.filter(pl.col("judged") != pl.col("known"))
         fact = "answers the question of {} otherwise"
         self._report(found, names, faults, "conflicts", "another answer to the same question", fact, _ONE_ANSWER)
         chosen = pairs.filter(pl.col("rejected") != 0)
@@ -134,7 +140,7 @@ class Repeats:
         self._report(turned, names, faults, "conflicts", "the opposite preference", fact, _ONE_ANSWER)
 
     def _same_answer(self, pairs: pl.DataFrame, names: Sequence[str], faults: Faults) -> None:
-        counted = pairs.filter(pl.col("long") == 1).with_columns(
+        counted = pairs.filter((pl.col("long") == 1) & (pl.col("answered") != 0)).with_columns(
             first=pl.col("at").min().over("answered"), questions=pl.col("asked").n_unique().over("answered")
         )
         found = counted.filter(pl.col("questions") >= MANY)

@@ -20,6 +20,7 @@ from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
+from finemed.sources.part_names import text_kind
 from finemed.sources.parts import read_parts
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
 from finemed.sources.records import find_files
@@ -92,7 +93,7 @@ def _layout(source: SourceConfig, file: InputFile) -> str:
         return layout
     for values in sample(_whole(file, "question_answer")):
         try:
-            kinds = {part.kind for part in read_parts(values)}
+            kinds = {text_kind(part.column) or part.kind for part in read_parts(values)}
         except UnusableError:
             continue
         if "answer" in kinds and kinds & {"question", "context"}:

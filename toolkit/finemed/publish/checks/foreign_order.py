@@ -59,7 +59,7 @@ def plain(fault: str) -> str:
 def _lacking(parts: Sequence[Part]) -> str | None:
     """What a record lacks whose columns are questions and answers by their names."""
     kinds = {part.kind for part in parts}
-    if "answer" not in kinds:
+    if not kinds & {"answer", "label"}:
         return "no_answer: the question has no answer" if kinds else "empty_record: it has no question and no answer"
     return None if kinds & {"question", "context"} else "empty_question: the answer has no question"
 
