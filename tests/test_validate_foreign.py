@@ -670,7 +670,7 @@ def test_a_folder_of_several_layouts_and_files_that_are_no_data(tmp_path: Path) 
     write(tmp_path, {"text": NOTE, "license": "MIT"}, name="c.jsonl")
     (tmp_path / "README.md").write_text("# Rows\n", "utf-8")
     (tmp_path / "notes.txt").write_text(NOTE, "utf-8")
-    (tmp_path / "d.tsv").write_text("a\tb\n", "utf-8")
+    (tmp_path / "d.xls").write_text("a\tb\n", "utf-8")
     report = validate(tmp_path)
     assert report.rows == 4
     assert broken(report) == {
@@ -678,7 +678,41 @@ def test_a_folder_of_several_layouts_and_files_that_are_no_data(tmp_path: Path) 
         "phi": [("c.jsonl:1", "in `text`")],
     }
     why = report.results()["schema"].why
-    assert why == "files that are no records were not read: d.tsv, notes.txt"
+    assert why == "files that are no records were not read: d.xls, notes.txt"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        (
+            "saved/data-0.arrow",
+            b"x",
+            r'in Python with `datasets.load_from_disk\(".*/saved"\).to_parquet\("saved.parquet"\)`',
+        ),
+        ("rows.arrow", b"x", r'`datasets.Dataset.from_file\("rows.arrow"\).to_parquet\("rows.parquet"\)`'),
+        ("rows.feather", b"x", r'`polars.read_ipc\("rows.feather"\).write_parquet\("rows.parquet"\)`'),
+        ("rows.xlsx", b"x", "save it as `CSV UTF-8`"),
+        ("rows.rows", b"x", "name it so that it ends in one of jsonl"),
+        ("rows.txt", "a\tb".encode("utf-16"), "rows.txt:1: the file is UTF-16; convert it to UTF-8"),
+        ("rows.json", b'{"17": {"q": "Why?"}, "18": {"q": "How?"}}', r"holds objects by name \(`17` ...\), no list"),
+        (
+            "rows.csv",
+            b"question;answer|x\nWhy?\nHow?\n",
+            "holds `;` and `|`, and the first rows do not".replace("|", r"\|"),
+        ),
+        ("rows.csv", "question;answer\nWhy?;Caf\xe9\n".encode("cp1252"), "the file is likely Windows-1252"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_readers_reason(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    (tmp_path / "saved").mkdir(exist_ok=True)
+    (tmp_path / "saved" / "state.json").write_text("{}")
+    with pytest.raises(InputError, match=told):
+        validate(path)
 
 
 def test_csv_parquet_and_partitions(tmp_path: Path) -> None:
