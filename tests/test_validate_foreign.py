@@ -177,6 +177,54 @@ def test_columns_with_harmless_names(name: str) -> None:
     assert not personal_column(name)
 
 
+@pytest.mark.parametrize(
+    ("values", "beside", "found"),
+    [
+        (["Medicine", "Surgery"] * 3, {}, 0),
+        (["Medicine", "Surgery", "ENT", "Skin", "Eye", "Dental"], {"topic_name": "Fever"}, 0),
+        (["Ann Lee", "Ben Roe", "Cy Poe", "Di Fox", "Ed Orr", "Flo Day"], {}, 6),
+        (["Ann Lee"] * 6, {"patient_id": 7}, 6),
+        (["Ann Lee"] * 6, {"mrn": 4711234}, 6),
+        (["***"] * 6, {"patient_id": 7}, 0),
+    ],
+)
+def test_a_subject_is_a_person_only_beside_a_patient_or_where_names_differ(
+    tmp_path: Path, values: list[str], beside: Row, found: int
+) -> None:
+    rows = [{**each, "subject_name": value, **beside} for each, value in zip(SOUND, values, strict=True)]
+    report = validate(write(tmp_path, *rows))
+    assert report.found.by_kind["phi", "column `subject_name`"] == found
+
+
+def test_an_undesired_answer_is_no_fault_of_form(tmp_path: Path) -> None:
+    for label in (False, True):
+        texts = {"prompt": QUESTIONS[0], "completion": ANSWERS[0], "label": label, "license": "MIT"}
+        said = {
+            "prompt": [{"role": "user", "content": QUESTIONS[1]}],
+            "completion": [{"role": "assistant", "content": ANSWERS[1]}],
+            "label": label,
+            "license": "MIT",
+        }
+        assert "messages" not in broken(validate(write(tmp_path, texts)))
+        assert "messages" not in broken(validate(write(tmp_path, said)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "kind"),
+    [
+        ("Human: A?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: D.", "E.", None),
+        ("Human: A?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: D.", "D.", "equal pair"),
+        ("Human: X?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: D.", "E.", "different prompts"),
+        ("Human: A?\n\nAssistant: B.\n\nHuman: C?", "E.", "bad roles"),
+        ("Human: A?\n\nAssistant: B.\n\nAssistant: C.\n\nAssistant: D.", "E.", "bad roles"),
+    ],
+)
+def test_a_pair_of_several_exchanges_as_text(tmp_path: Path, chosen: str, rejected: str, kind: str | None) -> None:
+    other = f"Human: A?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: {rejected}"
+    report = validate(write(tmp_path, {"chosen": f"\n\n{chosen}", "rejected": f"\n\n{other}", "license": "MIT"}))
+    assert broken(report).get("messages") == (None if kind is None else [("rows.jsonl:1", kind)])
+
+
 def test_what_only_question_and_answer_together_give_away(tmp_path: Path) -> None:
     question, answer = "Patient Jane was seen today, MRN 4711234.", "She was born on 04/12/1956; call 555-201-8831."
     apart = check(tmp_path, row("It is noticed by a drooping face.", question))
