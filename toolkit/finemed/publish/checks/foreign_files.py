@@ -70,7 +70,9 @@ def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
         for record, line, _, fault in raw_records(file):
             if fault is not None:
                 place = f"{file.name}:{line or record}"
-                raise InputError(f"{text}: no record can be read; the first: {place}: {plain(fault)}; {MEND}")
+                fact = plain(fault)
+                advice = "" if "; " in fact else f"; {MEND}"
+                raise InputError(f"{text}: no record can be read; the first: {place}: {fact}{advice}")
 
 
 def _refuse_objects(text: str, files: Sequence[InputFile]) -> None:
