@@ -177,6 +177,54 @@ def test_columns_with_harmless_names(name: str) -> None:
     assert not personal_column(name)
 
 
+@pytest.mark.parametrize(
+    ("values", "beside", "found"),
+    [
+        (["Medicine", "Surgery"] * 3, {}, 0),
+        (["Medicine", "Surgery", "ENT", "Skin", "Eye", "Dental"], {"topic_name": "Fever"}, 0),
+        (["Ann Lee", "Ben Roe", "Cy Poe", "Di Fox", "Ed Orr", "Flo Day"], {}, 6),
+        (["Ann Lee"] * 6, {"patient_id": 7}, 6),
+        (["Ann Lee"] * 6, {"mrn": 4711234}, 6),
+        (["***"] * 6, {"patient_id": 7}, 0),
+    ],
+)
+def test_a_subject_is_a_person_only_beside_a_patient_or_where_names_differ(
+    tmp_path: Path, values: list[str], beside: Row, found: int
+) -> None:
+    rows = [{**each, "subject_name": value, **beside} for each, value in zip(SOUND, values, strict=True)]
+    report = validate(write(tmp_path, *rows))
+    assert report.found.by_kind["phi", "column `subject_name`"] == found
+
+
+def test_an_undesired_answer_is_no_fault_of_form(tmp_path: Path) -> None:
+    for label in (False, True):
+        texts = {"prompt": QUESTIONS[0], "completion": ANSWERS[0], "label": label, "license": "MIT"}
+        said = {
+            "prompt": [{"role": "user", "content": QUESTIONS[1]}],
+            "completion": [{"role": "assistant", "content": ANSWERS[1]}],
+            "label": label,
+            "license": "MIT",
+        }
+        assert "messages" not in broken(validate(write(tmp_path, texts)))
+        assert "messages" not in broken(validate(write(tmp_path, said)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected", "kind"),
+    [
+        ("Human: A?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: D.", "E.", None),
+        ("Human: A?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: D.", "D.", "equal pair"),
+        ("Human: X?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: D.", "E.", "different prompts"),
+        ("Human: A?\n\nAssistant: B.\n\nHuman: C?", "E.", "bad roles"),
+        ("Human: A?\n\nAssistant: B.\n\nAssistant: C.\n\nAssistant: D.", "E.", "bad roles"),
+    ],
+)
+def test_a_pair_of_several_exchanges_as_text(tmp_path: Path, chosen: str, rejected: str, kind: str | None) -> None:
+    other = f"Human: A?\n\nAssistant: B.\n\nHuman: C?\n\nAssistant: {rejected}"
+    report = validate(write(tmp_path, {"chosen": f"\n\n{chosen}", "rejected": f"\n\n{other}", "license": "MIT"}))
+    assert broken(report).get("messages") == (None if kind is None else [("rows.jsonl:1", kind)])
+
+
 def test_what_only_question_and_answer_together_give_away(tmp_path: Path) -> None:
     question, answer = "Patient Jane was seen today, MRN 4711234.", "She was born on 04/12/1956; call 555-201-8831."
     apart = check(tmp_path, row("It is noticed by a drooping face.", question))
@@ -670,7 +718,7 @@ def test_a_folder_of_several_layouts_and_files_that_are_no_data(tmp_path: Path) 
     write(tmp_path, {"text": NOTE, "license": "MIT"}, name="c.jsonl")
     (tmp_path / "README.md").write_text("# Rows\n", "utf-8")
     (tmp_path / "notes.txt").write_text(NOTE, "utf-8")
-    (tmp_path / "d.tsv").write_text("a\tb\n", "utf-8")
+    (tmp_path / "d.xls").write_text("a\tb\n", "utf-8")
     report = validate(tmp_path)
     assert report.rows == 4
     assert broken(report) == {
@@ -678,7 +726,41 @@ def test_a_folder_of_several_layouts_and_files_that_are_no_data(tmp_path: Path) 
         "phi": [("c.jsonl:1", "in `text`")],
     }
     why = report.results()["schema"].why
-    assert why == "files that are no records were not read: d.tsv, notes.txt"
+    assert why == "files that are no records were not read: d.xls, notes.txt"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        (
+            "saved/data-0.arrow",
+            b"x",
+            r'in Python with `datasets.load_from_disk\(".*/saved"\).to_parquet\("saved.parquet"\)`',
+        ),
+        ("rows.arrow", b"x", r'`datasets.Dataset.from_file\("rows.arrow"\).to_parquet\("rows.parquet"\)`'),
+        ("rows.feather", b"x", r'`polars.read_ipc\("rows.feather"\).write_parquet\("rows.parquet"\)`'),
+        ("rows.xlsx", b"x", "save it as `CSV UTF-8`"),
+        ("rows.rows", b"x", "name it so that it ends in one of jsonl"),
+        ("rows.txt", "a\tb".encode("utf-16"), "rows.txt:1: the file is UTF-16; convert it to UTF-8"),
+        ("rows.json", b'{"17": {"q": "Why?"}, "18": {"q": "How?"}}', r"holds objects by name \(`17` ...\), no list"),
+        (
+            "rows.csv",
+            b"question;answer|x\nWhy?\nHow?\n",
+            "holds `;` and `|`, and the first rows do not".replace("|", r"\|"),
+        ),
+        ("rows.csv", "question;answer\nWhy?;Caf\xe9\n".encode("cp1252"), "the file is likely Windows-1252"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_the_readers_reason(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    (tmp_path / "saved").mkdir(exist_ok=True)
+    (tmp_path / "saved" / "state.json").write_text("{}")
+    with pytest.raises(InputError, match=told):
+        validate(path)
 
 
 def test_csv_parquet_and_partitions(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ from finemed.sources.turns import (
     without_system,
 )
 
-__all__ = ["COLUMNS", "Exchange", "columns_of", "detect", "read_exchange"]
+__all__ = ["COLUMNS", "Exchange", "columns_of", "detect", "pair_sides", "read_exchange"]
 
 _MESSAGES = ("messages", "conversations", "conversation", "data")
 _QUESTIONS = ("instruction", "question", "query", "prompt")
@@ -149,19 +149,7 @@ def _question_answer(columns: dict[str, Any], first: bool) -> Exchange:
 
 def _preference(columns: dict[str, Any], _: bool) -> Exchange:
     """Of a longer conversation no first exchange can be taken: what is preferred is the last answer."""
-    if _is_pair(columns.get("output")):
-        columns = columns | {"chosen": columns["output"][0], "rejected": columns["output"][1]}
-    names = next((pair for pair in _SIDES if all(columns.get(name) is not None for name in pair)), None)
-    if names is None:
-        raise _missing(_SIDES[0], columns)
-    prompt = [*_history(columns), *_asked_of_pair(columns)]
-    sides = []
-    for name in names:
-        own = _side(columns[name], name)
-        whole = own if any(turn.role == "user" for turn in own) else [*prompt, *own]
-        if not any(turn.role == "user" for turn in whole):
-            raise _missing(("prompt", *_QUESTIONS[:-1]), columns)
-        sides.append(without_system(whole))
+    names, sides = pair_sides(columns)
     longest = max(map(len, sides))
     if longest > 2:
         raise UnusableError(
@@ -175,6 +163,31 @@ def _preference(columns: dict[str, Any], _: bool) -> Exchange:
     if chosen.response.strip() == rejected.response.strip():
         raise UnusableError(f"equal_pair: `{names[0]}` and `{names[1]}` are the same answer")
     return Exchange(chosen.instruction, rejected.response, chosen.response)
+
+
+def pair_sides(columns: Mapping[str, Any]) -> tuple[tuple[str, str], list[list[Turn]]]:
+    """The columns of a pair, and the whole conversation of each without system messages.
+
+    Args:
+        columns: by their names as `fold` gives them.
+
+    Raises:
+        UnusableError: there is no pair, or no question.
+    """
+    if _is_pair(columns.get("output")):
+        columns = {**columns} | {"chosen": columns["output"][0], "rejected": columns["output"][1]}
+    names = next((pair for pair in _SIDES if all(columns.get(name) is not None for name in pair)), None)
+    if names is None:
+        raise _missing(_SIDES[0], columns)
+    prompt = [*_history(columns), *_asked_of_pair(columns)]
+    sides = []
+    for name in names:
+        own = _side(columns[name], name)
+        whole = own if any(turn.role == "user" for turn in own) else [*prompt, *own]
+        if not any(turn.role == "user" for turn in whole):
+            raise _missing(("prompt", *_QUESTIONS[:-1]), columns)
+        sides.append(without_system(whole))
+    return names, sides
 
 
 _READERS: dict[str, Callable[[dict[str, Any], bool], Exchange]] = {

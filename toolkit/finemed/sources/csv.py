@@ -9,22 +9,39 @@ r"""Rows of a CSV file with a header; damage from a broken quote ends with its l
 
 A row may span lines inside quotes. Where such a row cannot end well, only its first line is given up, and the lines
 after it are read anew.
+
+Between fields stand commas, in .tsv and .tab files tabs; what a first line ``sep=;`` says; or ``;``, a tab or ``|``
+where a header of one column holds it and most of the first rows have as many fields by it as the header.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from finemed.sources.files import MAX_RECORD, InputFile, Raw, duplicate_column
+from finemed.sources.conversations import columns_of
+from finemed.sources.files import MAX_RECORD, InputFile, Raw, duplicate_column, is_tabbed, writable
 from finemed.sources.streams import BreakError, Line, lines, too_large
+
+FIRST = 50
+"""Lines that the mark between fields is told by."""
+_MARKS = {";": "`;`", "\t": "tab", "|": "`|`"}
+_STATED = re.compile(r"\"?sep=([^\"\r\n])\"?[\r\n]*", re.IGNORECASE)
+_ESCAPED = re.compile("[\udc80-\udcff]")
 
 
 def read_csv(file: InputFile) -> Raw:
     """Rows by the names of the header."""
     csv.field_size_limit(MAX_RECORD)
-    rows = _rows(_Source(lines(file)))
+    source = _Source(lines(file))
+    mark, refused = _mark(file, source)
+    if refused is not None:
+        yield 1, None, {}, refused
+        return
+    rows = _rows(source, mark)
     header: list[str] = []
     number, line = 0, 0
     try:
@@ -32,16 +49,72 @@ def read_csv(file: InputFile) -> Raw:
             if not header and fault is None:
                 header = row
                 doubled = duplicate_column(file, header)
+                read = _read(file, header)
                 continue
             number += 1
             if fault is None and len(row) != len(header):
                 fault = (
                     f"{'extra' if len(row) > len(header) else 'fewer'}_fields: {len(row)}, the header has {len(header)}"
                 )
-            fault = fault or doubled
+            fault = fault or doubled or _not_utf8(header, row, read)
             yield number, line, {} if fault else dict(zip(header, row, strict=True)), fault
     except BreakError as broken:
         yield number + 1, line + 1, {}, str(broken)
+
+
+def _mark(file: InputFile, source: _Source) -> tuple[str, str | None]:
+    """What stands between the fields of a file; where that cannot be told, why the file is refused."""
+    head = source.peek(FIRST)
+    mark = "\t" if is_tabbed(file.name) else ","
+    if head and (stated := _STATED.fullmatch(head[0])):
+        mark, head = stated[1], head[1:]
+        source.skip()
+    if _widths(head, mark)[:1] != [1]:
+        return mark, None
+    fitting, possible = [], []
+    for other in _MARKS:
+        header, *rows = _widths(head, other) or [1]
+        if header > 1:
+            possible.append(other)
+            if not rows or 2 * rows.count(header) > len(rows):
+                fitting.append(other)
+    if not possible or len(fitting) == 1:
+        return fitting[0] if fitting else mark, None
+    held = " and ".join(_MARKS[each] for each in possible)
+    return mark, (
+        f"delimiter: the header is one column that holds {held}, and the first rows do not have as many fields; write "
+        "it with commas, and quotes around fields that hold some"
+    )
+
+
+def _widths(head: Sequence[str], mark: str) -> list[int]:
+    """The number of fields of the first rows, up to one that is broken or goes on."""
+    found: list[int] = []
+    with contextlib.suppress(csv.Error):
+        found.extend(len(row) for row in csv.reader(head, strict=True, delimiter=mark) if row)
+    return found
+
+
+def _read(file: InputFile, header: Sequence[str]) -> set[str]:
+    """The columns that are read, those of an exchange included."""
+    if file.whole:
+        return set(header)
+    own = set() if file.layout in ("documents", "auto") else set(columns_of(header))
+    return own | (file.wanted() & set(header))
+
+
+def _not_utf8(header: Sequence[str], row: Sequence[str], read: set[str]) -> str | None:
+    """The fault of a row with a byte that is not UTF-8 in a column that is read, or in such a column's name."""
+    for name, text in zip(header, row, strict=True):
+        known = name in read and not (name.isascii() and text.isascii())
+        if known and (found := _ESCAPED.search(text) or _ESCAPED.search(name)):
+            column, byte = writable(_ESCAPED.sub("?", name)), ord(found.group()) - 0xDC00
+            return (
+                f"not_utf8: `{column}` holds the byte 0x{byte:02X}, a byte that is not UTF-8; the file is likely "
+                "Windows-1252, as Excel writes it: save it as `CSV UTF-8`, or convert it with "
+                "`iconv -f WINDOWS-1252 -t UTF-8`"
+            )
+    return None
 
 
 class _Source:
@@ -50,6 +123,7 @@ class _Source:
     def __init__(self, stream: Iterator[Line]) -> None:
         self._stream = stream
         self._again: deque[Line] = deque()
+        self._broken: BreakError | None = None
         self.taken: list[Line] = []
         self.size = 0
 
@@ -57,14 +131,34 @@ class _Source:
         return self
 
     def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._stream)
+        line = self._next()
         while not line.whole:  # what a break left of a row is no row
-            line = next(self._stream)
+            line = self._next()
         self.taken.append(line)
         self.size += line.size
         if self.size > MAX_RECORD:
             raise csv.Error("the row is too large")
-        return line.data.removeprefix(b"\xef\xbb\xbf" if line.number == 1 else b"").decode("utf-8", "surrogateescape")
+        return _text(line)
+
+    def _next(self) -> Line:
+        if self._again:
+            return self._again.popleft()
+        if self._broken is not None:
+            raise self._broken
+        return next(self._stream)
+
+    def peek(self, most: int) -> list[str]:
+        """The first lines, which will come again; a break behind them too."""
+        try:
+            while len(self._again) < most and (line := next(self._stream, None)) is not None:
+                self._again.append(line)
+        except BreakError as broken:
+            self._broken = broken
+        return [_text(line) for line in self._again if line.whole]
+
+    def skip(self) -> None:
+        """Leaves out the first of the lines that were looked at."""
+        self._again.popleft()
 
     def begin(self) -> None:
         """Forgets what was taken."""
@@ -77,9 +171,13 @@ class _Source:
         return first
 
 
-def _rows(source: _Source) -> Iterator[tuple[int, list[str], str | None]]:
+def _text(line: Line) -> str:
+    return line.data.removeprefix(b"\xef\xbb\xbf" if line.number == 1 else b"").decode("utf-8", "surrogateescape")
+
+
+def _rows(source: _Source, mark: str) -> Iterator[tuple[int, list[str], str | None]]:
     """First line, fields and fault of each row; blank lines are no rows."""
-    reader = csv.reader(source, strict=True)
+    reader = csv.reader(source, strict=True, delimiter=mark)
     while True:
         source.begin()
         try:
@@ -89,7 +187,7 @@ def _rows(source: _Source) -> Iterator[tuple[int, list[str], str | None]]:
         except csv.Error as error:
             last = source.taken[-1].number
             first = source.give_back()
-            reader = csv.reader(source, strict=True)
+            reader = csv.reader(source, strict=True, delimiter=mark)
             yield first.number, [], _fault(first, last, error)
         else:
             if row:

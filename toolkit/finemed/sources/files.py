@@ -27,6 +27,8 @@ FORMATS = {
     ".json": "json",
     ".parquet": "parquet",
     ".csv": "csv",
+    ".tsv": "csv",
+    ".tab": "csv",
     ".txt": "text",
     ".md": "text",
 }
@@ -34,7 +36,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 UNKNOWN = "unknown"
 """Format of a file whose ending says none; its one record is a fault."""
 _DOCUMENTS = (
-    ".pdf .doc .docx .odt .rtf .epub .html .htm .xml .xls .xlsx .tsv .tab "
+    ".pdf .doc .docx .odt .rtf .epub .html .htm .xml .xls .xlsx "
     ".arrow .feather .avro .orc .bz2 .xz .zip .7z .tar .tgz .gz .zst"
 )
 DOCUMENTS = frozenset(_DOCUMENTS.split())
@@ -147,6 +149,12 @@ def format_of(name: str) -> str | None:
 def compression_of(name: str) -> str | None:
     """Compression that a file's ending says."""
     return COMPRESSIONS.get(PurePosixPath(name.lower()).suffix)
+
+
+def is_tabbed(name: str) -> bool:
+    """Whether a file's ending says that tabs stand between its fields."""
+    path = PurePosixPath(name.lower())
+    return (path.with_suffix("") if path.suffix in COMPRESSIONS else path).suffix in (".tsv", ".tab")
 
 
 def writable(name: str) -> str:

@@ -94,12 +94,29 @@ def find_files(source: SourceConfig, base: Path, *, passed_over: list[Quarantine
         if passed_over is not None:
             passed_over += others
     if all(file.format == UNKNOWN for file in files):
-        raise InputError(
-            f"source `{source.name}`: {files[0].name}: format unknown from its ending; set `format` to one of "
-            "jsonl, json, parquet, csv, text"
-        )
+        raise InputError(f"source `{source.name}`: {files[0].name}: {_advice(files[0])}")
     layout = layout_of(source, files)
     return [dataclasses.replace(file, layout=layout) for file in files]
+
+
+def _advice(file: InputFile) -> str:
+    """What to do with a file of no known format."""
+    ending = PurePosixPath(file.name.lower()).suffix
+    if ending in (".arrow", ".feather"):
+        place = file.place.path if isinstance(file.place, LocalFile) else Path(file.name)
+        saved = ending == ".arrow" and any(
+            (place.parent / name).exists() for name in ("state.json", "dataset_info.json")
+        )
+        if saved:
+            call = f'datasets.load_from_disk("{place.parent.as_posix()}").to_parquet("{place.parent.name}.parquet")'
+        elif ending == ".arrow":
+            call = f'datasets.Dataset.from_file("{place.name}").to_parquet("{place.stem}.parquet")'
+        else:
+            call = f'polars.read_ipc("{place.name}").write_parquet("{place.stem}.parquet")'
+        return f"Arrow files are not read; write it as Parquet, in Python with `{writable(call)}`, and name that"
+    if ending in (".xls", ".xlsx", ".ods"):
+        return "spreadsheets are not read; save it as `CSV UTF-8`, or as Parquet, and name that"
+    return "format unknown from its ending; set `format` to one of jsonl, json, parquet, csv, text"
 
 
 def _find_local(source: SourceConfig, base: Path) -> list[tuple[str, Place]]:

@@ -93,7 +93,9 @@ def check_texts(batch: Rows, faults: Faults) -> None:
                         fact = f"`{name}` holds a {kind}: {_shown(found.group())} at character {found.start()}"
                         faults.add(rule, batch.places[column.rows[at]], fact, _NEXT[rule], kind=kind)
     for at, names in batch.halves.items():
-        fact = f"`{names[0]}` holds half of a surrogate pair"
+        fact = (
+            f"`{names[0]}` holds half of a surrogate pair, or a byte that is not UTF-8, as Windows-1252 files have them"
+        )
         faults.add("characters", batch.places[at], fact, _NEXT["characters"], kind="half of a surrogate pair")
 
 

@@ -25,6 +25,7 @@ from finemed.sources.parts import read_parts
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
 from finemed.sources.records import find_files
 from finemed.sources.turns import UnusableError
+from finemed.sources.written import written
 
 _NAME = "dataset"
 
@@ -46,10 +47,11 @@ def find_data(text: str) -> tuple[list[InputFile], list[str]]:
         layouts = [_layout(source, file) for file in data]
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
-        raise InputError(message) from None
+        raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
     if all(layout == "documents" for layout in layouts):
-        if not any(column_names(file, list(sample(file))) for file in data):
-            _refuse_unreadable(text, data)
+        _refuse_objects(text, data)
+        if not any(column_names(file, list(sample(file))) for file in data or found):
+            _refuse_unreadable(text, data or found)
         raise InputError(
             f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
             "and `completion`, or `prompt`, `chosen` and `rejected`"
@@ -69,7 +71,17 @@ def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
         for record, line, _, fault in raw_records(file):
             if fault is not None:
                 place = f"{file.name}:{line or record}"
-                raise InputError(f"{text}: no record can be read; the first: {place}: {plain(fault)}; {MEND}")
+                fact = plain(fault)
+                advice = "" if "; " in fact else f"; {MEND}"
+                raise InputError(f"{text}: no record can be read; the first: {place}: {fact}{advice}")
+
+
+def _refuse_objects(text: str, files: Sequence[InputFile]) -> None:
+    """Raises what the reader of the stand-alone commands says of a JSON file that is one object of objects."""
+    for file in files:
+        fault = next(iter(written(file)))[3] if file.format == "json" else None
+        if fault is not None and fault.startswith("not_records"):
+            raise InputError(f"{text}: no record can be read: {file.name}: {plain(fault)}")
 
 
 def _holds_records(file: InputFile) -> bool:

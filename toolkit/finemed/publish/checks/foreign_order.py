@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finemed.publish.checks.faults import Faults
-from finemed.sources.conversations import read_exchange
+from finemed.sources.conversations import pair_sides, read_exchange
 from finemed.sources.parts import Part
 from finemed.sources.turns import Turn, UnusableError, fold, turns, without_system
 
@@ -76,7 +76,10 @@ def _fault(layout: str, values: Mapping[str, Any]) -> str | None:
             return _sides(columns, _SIDES[layout])
     except UnusableError as error:
         return str(error)
-    exchange, fault = read_exchange(layout, values, multi_turn="first")
+    kept = {name: value for name, value in values.items() if fold(name) != "label"}  # it is no fault to be undesired
+    exchange, fault = read_exchange(layout, kept, multi_turn="first")
+    if fault is not None and fault.startswith("multi_turn"):  # only a build must cut conversations
+        return _long_pair(columns)
     if exchange is not None and exchange.response is None and exchange.chosen is None:
         return "no_answer: the question has no answer"
     return fault
@@ -89,6 +92,18 @@ def _sides(columns: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
         return "equal_pair: `chosen` and `rejected` are the same"
     facts = [_order(prompt, "user", last="user"), *(_order(side, "assistant") for side in sides)]
     return next((fact for fact in facts if fact is not None), None)
+
+
+def _long_pair(columns: Mapping[str, Any]) -> str | None:
+    """What is wrong with a pair of conversations of several exchanges; its columns are sound."""
+    (chosen, rejected), sides = pair_sides(columns)
+    facts = [_order(side, "user") for side in sides]
+    fact = next((fact for fact in facts if fact is not None), None)
+    if fact is None and _words(sides[0])[:1] != _words(sides[1])[:1]:
+        fact = f"different_prompts: `{chosen}` and `{rejected}` answer different questions"
+    if fact is None and _words(sides[0]) == _words(sides[1]):
+        fact = f"equal_pair: `{chosen}` and `{rejected}` are the same"
+    return fact
 
 
 def _words(side: list[Turn]) -> list[Any]:

@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from finemed.publish.checks.exposure import phi_in, sure_of
-from finemed.publish.checks.faults import Faults
+from finemed.publish.checks.faults import KEPT, Faults
 from finemed.publish.checks.foreign_rows import Column, Rows
 from finemed.sources.turns import fold
 from finemed.text.language import UNKNOWN, same_code
@@ -30,6 +30,7 @@ from finemed.text.phi import LANGUAGES, scan_all
 from finemed.text.signals import Words
 from finemed.text.vocabulary import Vocabulary
 
+MASK = "remove or mask the column"
 REMEDY = "remove it, or leave the record out"
 LANGUAGE_COLUMNS = frozenset(("language", "lang", "language_code", "lang_code", "languages"))
 HEAD = 2000
@@ -46,7 +47,15 @@ _NAMES = re.compile(
     r"driver'?s?_?licen[cs]e(?:_?(?:number|no))?|ip_?addr(?:ess)?|zip(?:_?code)?|post(?:al)?_?code|license_?plate|"
     r"credit_?card(?:_?(?:number|no))?|iban|account_?number|dni|cpf|nif|aadhaar|nino)\Z"
 )
-_OF_PATIENT = re.compile(r"(?:patient|person|subject|guardian|next_of_kin)[._](?:name|age_and_name|contact)\Z")
+_OF_PATIENT = re.compile(
+    r"(?:patient|person|guardian|next_of_kin)[._](?:name|age_and_name|contact)\Z|subject[._]contact\Z"
+)
+_SUBJECT = re.compile(r"(?:\A|[._])subject[._]?name\Z")
+"""A name of a person, or of what an item of a test is about."""
+_BESIDE_PATIENT = re.compile(r"(?:\A|[._])(?:patient|age|sex|gender)(?:\Z|[._])")
+_BESIDE_TEST = frozenset(("topic_name", "opa", "cop", "options", "choices", "choice_type"))
+_MOST_VALUES = 100_000
+"""Different values of a column that are counted."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _MASKED = re.compile(
     r"\s*(?:|[\W_]*|[xX*#0_\-. ()/+]+|\W*(?:redacted|removed|masked|anonymi[sz]ed|de-?identified|deidentified|hidden|"
@@ -58,8 +67,36 @@ _MASKED = re.compile(
 
 def personal_column(path: str) -> bool:
     """Whether a column's name says that it holds personal data."""
-    name = fold(_CAMEL.sub("_", path)).replace("-", "_").replace(" ", "_")
+    name = _plain(path)
     return _NAMES.search(name) is not None or _OF_PATIENT.search(name) is not None
+
+
+def _plain(path: str) -> str:
+    return fold(_CAMEL.sub("_", path)).replace("-", "_").replace(" ", "_")
+
+
+@dataclass
+class _Subjects:
+    """A column `subject_name` that nothing beside it explains: of persons where its values mostly differ."""
+
+    places: list[str] = field(default_factory=list)
+    """The first, as many as findings keep."""
+    rows: int = 0
+    counted: int = 0
+    values: set[int] = field(default_factory=set)
+
+    def add(self, place: str, value: str) -> None:
+        """Takes in one row's value."""
+        self.rows += 1
+        if len(self.places) < KEPT:
+            self.places.append(place)
+        if len(self.values) < _MOST_VALUES:
+            self.counted += 1
+            self.values.add(hash(value))
+
+    def are_persons(self) -> bool:
+        """Whether more than half of the values differ."""
+        return 2 * len(self.values) > self.counted
 
 
 @dataclass
@@ -71,6 +108,7 @@ class PhiScan:
     columns: dict[str, Counter[str]] = field(default_factory=dict)
     opaque: Counter[str] = field(default_factory=Counter)
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    subjects: dict[str, _Subjects] = field(default_factory=dict)
 
     def look(self, batch: Rows, faults: Faults) -> None:
         """Scans every column of a batch."""
@@ -95,7 +133,29 @@ class PhiScan:
         for code, numbers in missed.items():
             self.rows.setdefault(code, []).extend(sorted(numbers))
         _together(batch, weak - found, faults)
-        _by_name(batch, faults)
+        self._by_name(batch, faults)
+
+    def _by_name(self, batch: Rows, faults: Faults) -> None:
+        """Columns whose names say that they hold personal data, wherever they hold some."""
+        for row, values in enumerate(batch.values):
+            personal, subjects, names = [], [], set()
+            for name, value in _leaves(values):
+                names.add(name)
+                if value is None or isinstance(value, bool) or _MASKED.match(str(value)[:200]):
+                    continue
+                if _is_personal(name):
+                    personal.append(name)
+                elif _SUBJECT.search(_plain(name)):
+                    subjects.append((name, str(value)))
+            if subjects:
+                others = {_plain(name) for name in names}
+                if personal or any(map(_BESIDE_PATIENT.search, others)):
+                    personal += [name for name, _ in subjects]
+                elif _BESIDE_TEST.isdisjoint(others):
+                    for name, value in subjects:
+                        self.subjects.setdefault(name, _Subjects()).add(batch.places[row], value)
+            for name in personal:
+                faults.add("phi", batch.places[row], _by_its_name(name), MASK, kind=f"column `{name}`")
 
     def _unknown(self, column: Column, stated: list[str | None]) -> dict[str, list[int]]:
         """The rows whose text is in a language that the detector does not know, by language."""
@@ -128,7 +188,13 @@ class PhiScan:
         return missed
 
     def finish(self, faults: Faults) -> None:
-        """Names what was not checked."""
+        """Names what was not checked, and what only all rows together say."""
+        for name, found in self.subjects.items():
+            if found.are_persons():
+                for place in found.places:
+                    faults.add("phi", place, _by_its_name(name), MASK, kind=f"column `{name}`")
+                if found.rows > len(found.places):
+                    faults.more("phi", f"column `{name}`", found.rows - len(found.places))
         for code, rows in sorted(self.rows.items(), key=lambda item: (-len(item[1]), item[0])):
             columns = self.columns[code].most_common(6)
             more = len(self.columns[code]) - len(columns)
@@ -165,14 +231,8 @@ def _together(batch: Rows, rows: set[int], faults: Faults) -> None:
         faults.add("phi", batch.places[at], f"{names} together hold {fact}", REMEDY, kind="in all parts together")
 
 
-def _by_name(batch: Rows, faults: Faults) -> None:
-    """Columns whose names say that they hold personal data, wherever they hold some."""
-    for row, values in enumerate(batch.values):
-        for name, value in _leaves(values):
-            empty = value is None or isinstance(value, bool)
-            if not empty and _is_personal(name) and not _MASKED.match(str(value)[:200]):
-                fact = f"`{name}` has a value, and its name says personal data"
-                faults.add("phi", batch.places[row], fact, "remove or mask the column", kind=f"column `{name}`")
+def _by_its_name(name: str) -> str:
+    return f"`{name}` has a value, and its name says personal data"
 
 
 _known: dict[str, bool] = {}
