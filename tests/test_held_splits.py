@@ -482,7 +482,7 @@ def test_a_reshuffle_needs_its_flag_and_a_major_version_and_later_builds_hold_fr
     report = validate_address(str(releases / "2.0.0"), previous=str(releases))
     assert "2.0.0 reshuffled the splits" in report.skipped["held_splits"]
     assert report.ok, [str(fault) for fault in report.faults]
-    after = build(tmp_path / "after", previous=releases)
+    after = build(tmp_path / "after", previous=releases, card={"title": "Held since", "license": "CC0-1.0"})
     assert str(put(after, releases).version) == "2.0.1", "the splits are those of 2.0.0"
     assert manifest_of(releases / "2.0.1")["splits_since"] == "2.0.0"
 
