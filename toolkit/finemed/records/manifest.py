@@ -20,6 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 FORMAT = 2
 """Of the manifests of releases that are written now; the manifest of a run has a number of its own."""
 
+_SINCE_2 = ("card_text", "renderer", "totals", "examples")
+"""Keys that every manifest of this format has."""
+
 RELEASE_FILES = re.compile(
     r"README\.md|CHANGELOG\.md|croissant\.json|manifest\.json|ledger\.parquet|notes\.parquet|tombstones\.jsonl"
     r"|data/[^/]+/[^/]+\.parquet|plots/[a-z_]+\.png"
@@ -188,8 +191,11 @@ class Manifest(_Record):
 
     @model_validator(mode="after")
     def _complete(self) -> Manifest:
-        if self.format == FORMAT and (self.card_text is None or self.renderer is None):
-            raise ValueError("`card_text` and `renderer` belong to format 2")
+        if self.format == FORMAT and (missing := [name for name in _SINCE_2 if getattr(self, name) is None]):
+            raise ValueError(f"`{missing[0]}` belongs to format 2")
+        later = (*_SINCE_2, "dataset", "comparison", "splits_since", "drawn_with", "sources", "extra_columns")
+        if self.format < FORMAT and (strange := [name for name in later if name in self.model_fields_set]):
+            raise ValueError(f"`format` is {self.format}, and `{strange[0]}` is there since 2")
         if self.version is not None and (self.date is None or self.changelog is None or self.plots is None):
             raise ValueError("a published release has `date`, `changelog` and `plots`")
         return self

@@ -18,8 +18,10 @@ from finemed.config import stable_hash
 from finemed.pipeline.plan import STAGES, output_hash
 from finemed.publish.cards.card import renderer_hash
 from finemed.publish.checks.faults import Faults
+from finemed.publish.checks.ledger import check_ledger
 from finemed.publish.checks.recount import NO_FORM, REMEDY
 from finemed.publish.checks.shipped import MANIFEST, Shipped
+from finemed.publish.checks.spread import Components
 from finemed.records.manifest import Manifest, StageReport
 
 THROUGH = frozenset(
@@ -32,7 +34,9 @@ THROUGH = frozenset(
 _TABLES = (("ledger.parquet", "drop_reason", "drops"), ("notes.parquet", "remark", "notes"))
 
 
-def check_stages(shipped: Shipped, rows: Counter[str], questions: int | None, faults: Faults) -> None:
+def check_stages(
+    shipped: Shipped, rows: Counter[str], questions: int | None, faults: Faults, *, components: Components | None = None
+) -> None:
     """`stages`: counts, drops and remarks.
 
     Args:
@@ -40,6 +44,7 @@ def check_stages(shipped: Shipped, rows: Counter[str], questions: int | None, fa
         rows: pool -> its rows.
         questions: different questions in all pools; None where rows lack them.
         faults: where what differs goes.
+        components: of the rows; None where rows lack their ids.
     """
     manifest = shipped.whole
     if manifest is None:
@@ -50,7 +55,26 @@ def check_stages(shipped: Shipped, rows: Counter[str], questions: int | None, fa
         faults.add("stages", MANIFEST, fact, REMEDY)
     for name, column, key in _TABLES:
         _table(shipped.path / name, column, key, manifest, faults)
+    check_ledger(shipped, faults)
     _pools(manifest, rows, questions, faults)
+    if components is not None:
+        for fact in _components(manifest, components):
+            faults.add("stages", MANIFEST, fact, REMEDY)
+
+
+def _components(manifest: Manifest, found: Components) -> list[str]:
+    """Components of the rows against those that the split stage counted."""
+    split = manifest.stage("split")
+    stated = split.facts.get("components") if split is not None else None
+    if split is None or not isinstance(stated, int):
+        return []
+    whole = not split.counts.rows_dropped and not (manifest.retracted and sum(manifest.retracted.rows.values()))
+    facts = []
+    if found.count > stated or (whole and found.count != stated):
+        facts.append(f"stage `split` found {stated} components, the rows have {found.count}")
+    if whole and found.strangers:
+        facts.append(f"{found.strangers} components are named after no question of the pools")
+    return facts
 
 
 def _links(manifest: Manifest) -> list[str]:
@@ -67,7 +91,17 @@ def _links(manifest: Manifest) -> list[str]:
         mark = {"stage": after.stage, "version": after.version, "settings": after.settings}
         if stable_hash({**mark, "input": output_hash(before.model_dump())}) != after.fingerprint:
             found.append(f"stage `{after.stage}`: its fingerprint does not follow from its settings and its input")
-    return found
+    return found + _foreseen(manifest)
+
+
+def _foreseen(manifest: Manifest) -> list[str]:
+    """The stage `route` looks ahead at the split: both have one seed and the same settings."""
+    route, split = manifest.stage("route"), manifest.stage("split")
+    if route is None or split is None or not isinstance(route.settings.get("split"), dict):
+        return []
+    apart = ("seed", "previous")
+    ahead = {**route.settings["split"], **{name: route.settings[name] for name in apart if name in route.settings}}
+    return [] if ahead == split.settings else ["stages `route` and `split` were told different things of the split"]
 
 
 def _sums(report: StageReport) -> list[str]:

@@ -1,8 +1,8 @@
-"""What is made from the manifest and the files, made again and compared: card, metadata, plots, hash, version.
+"""What is made from the manifest and the files, made again and compared: hash, card, metadata, plots.
 
 ::
 
-    check_derived(shipped, previous=None, expected=None, faults)
+    check_derived(shipped, expected=None, faults)
     # README.md:12: reads 'Clinically validated.', the manifest gives ''; ...
 
 A release that another version of the card's templates wrote reads otherwise without any fault; that is said instead.
@@ -12,42 +12,28 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from finemed.errors import FineMedError
 from finemed.publish.cards import plots
 from finemed.publish.cards.canvas import drawn_with
 from finemed.publish.cards.card import card_hash, render_card, renderer_hash
 from finemed.publish.cards.croissant import croissant
 from finemed.publish.checks.faults import Faults
+from finemed.publish.checks.pictures import alike, no_png
 from finemed.publish.checks.recount import NO_FORM, REMEDY, differing
 from finemed.publish.checks.shipped import CARD, CROISSANT, MANIFEST, Shipped
-from finemed.publish.versions.changelog import FILE as CHANGELOG
-from finemed.publish.versions.changelog import TITLE, day
 from finemed.publish.versions.identity import facts_of, release_hash
-from finemed.publish.versions.version import Version
 from finemed.records.manifest import Manifest
 
-_HEADING = re.compile(r"^## (\S+) \((\S+)\)$", re.MULTILINE)
-_PNG = b"\x89PNG\r\n\x1a\n"
-_CHUNKS = (b"IHDR", b"pHYs", b"IDAT", b"IEND")
-"""Parts of a PNG that this toolkit writes; others can hold texts that nobody looks at."""
-_LEVELS = 32
-"""Difference of a pixel that may come from another machine's rounding."""
 _RULES = ("hash", "card", "croissant", "plots")
 
 
-def check_derived(shipped: Shipped, previous: Shipped | None, expected: str | None, faults: Faults) -> dict[str, str]:
-    """`hash`, `manifest`, `card`, `croissant` and `plots`: all that follows from the rest.
+def check_derived(shipped: Shipped, expected: str | None, faults: Faults) -> dict[str, str]:
+    """`hash`, `card`, `croissant` and `plots`: all that follows from the rest.
 
     Args:
         shipped: the release.
-        previous: the version before it, where it is known.
         expected: the hash that the release has according to whoever asks.
         faults: where what differs goes.
 
@@ -64,7 +50,6 @@ def check_derived(shipped: Shipped, previous: Shipped | None, expected: str | No
     if not shipped.spoilt:
         _hash(shipped, manifest, hashes, faults)
     _expect(expected, hashes, faults)
-    _version(shipped, manifest, previous, faults)
     same = manifest.renderer == renderer_hash()
     why = f"it was written by another version of the card's templates (finemed {manifest.finemed[:20]})"
     _card(shipped, manifest, why if not same else None, faults)
@@ -73,7 +58,7 @@ def check_derived(shipped: Shipped, previous: Shipped | None, expected: str | No
     return hashes
 
 
-# --- hash and version ------------------------------------------------------------------------------------------------
+# --- hash ------------------------------------------------------------------------------------------------------------
 
 
 def _hashes(shipped: Shipped) -> dict[str, str]:
@@ -114,49 +99,6 @@ def _hash(shipped: Shipped, manifest: Manifest, hashes: dict[str, str], faults: 
             faults.add("hash", MANIFEST, "`card_text` is not the hash of the card that the manifest gives", REMEDY)
 
 
-def _version(shipped: Shipped, manifest: Manifest, previous: Shipped | None, faults: Faults) -> None:
-    """Version, parent, date and changelog agree."""
-    for fact in _disagreeing(shipped.path, manifest):
-        faults.add("manifest", MANIFEST, fact, REMEDY)
-    before = previous.manifest if previous else None
-    parent = manifest.parent
-    if before is None or before.version is None or manifest.version is None:
-        return
-    if parent is not None and parent.version == before.version and parent.release_hash != before.release_hash:
-        fact = f"`parent` is release {parent.release_hash[:16]}, the previous {before.version} is another"
-        faults.add("manifest", MANIFEST, fact, REMEDY)
-
-
-def _disagreeing(folder: Path, manifest: Manifest) -> Iterator[str]:
-    if manifest.version is None:
-        if manifest.parent or manifest.changelog or manifest.date:
-            yield "`parent`, `changelog` and `date` stand without a `version`"
-        return
-    try:
-        version = Version.parse(manifest.version)
-        parent = Version.parse(manifest.parent.version) if manifest.parent else None
-        day(manifest.date)
-    except FineMedError as error:
-        yield str(error)
-        return
-    if str(version) != manifest.version or (parent is not None and parent >= version):
-        yield f"`version` {manifest.version[:20]!a} does not come after its parent {parent or 'none'}"
-    entry = manifest.changelog or ""
-    if not entry.startswith(f"## {version} ({manifest.date})\n"):
-        yield f"`changelog` does not open with {version} ({manifest.date})"
-    try:
-        text = (folder / CHANGELOG).read_text("utf-8")
-    except (OSError, ValueError):
-        yield f"{CHANGELOG} cannot be read"
-        return
-    if not text.startswith(f"{TITLE}\n{entry}"):
-        yield f"{CHANGELOG} does not open with the entry `changelog`"
-    headings = [found[1] for found in _HEADING.finditer(text)]
-    if headings[1:2] != ([str(parent)] if parent else []):
-        named = f"`parent` is {parent}" if parent else "there is no `parent`"
-        yield f"{named}, the version before this one in {CHANGELOG} is {(headings[1:2] or ['none'])[0][:20]!a}"
-
-
 # --- card and metadata -----------------------------------------------------------------------------------------------
 
 
@@ -177,7 +119,7 @@ def _card(shipped: Shipped, manifest: Manifest, why: str | None, faults: Faults)
     if found == made:
         return
     if why is not None:
-        faults.skip("card", f"the text: {why}; its front matter was checked")
+        faults.withdraw("card", f"the text: {why}; its front matter was checked")
         return
     if isinstance(made, Exception):
         faults.add("card", CARD, f"cannot be written from this manifest ({type(made).__name__})", REMEDY)
@@ -213,7 +155,7 @@ def _metadata(shipped: Shipped, why: str | None, faults: Faults) -> None:
             faults.add("croissant", CROISSANT, "is not written as `finemed publish` writes it", REMEDY)
         return
     if why is not None:
-        faults.skip("croissant", f"beside its files: {why}")
+        faults.withdraw("croissant", f"all but its files: {why}")
         return
     place = "it"
     if not isinstance(made, Exception):
@@ -231,7 +173,7 @@ def _plots(shipped: Shipped, manifest: Manifest, why: str | None, faults: Faults
         return
     faults.apply("plots")
     for name in names:
-        if (fact := _no_png(shipped.path / name)) is not None:
+        if (fact := no_png(shipped.path / name)) is not None:
             faults.add("plots", name, fact, "remove it; `finemed publish` draws the pictures")
     told = manifest.plots or []
     if sorted(told) != sorted(names):
@@ -246,45 +188,12 @@ def _plots(shipped: Shipped, manifest: Manifest, why: str | None, faults: Faults
     else:
         wrong = {name: "is missing" if name in made else "is no picture of a card" for name in made.keys() ^ set(names)}
         for name in sorted(made.keys() & set(names)):
-            if not _alike((shipped.path / name).read_bytes(), made[name]):
+            if not alike((shipped.path / name).read_bytes(), made[name]):
                 wrong[name] = "is not the picture that the figures give"
     if why is None and isinstance(made, Exception) and faults.counts:
         why = "the figures, which break other rules, cannot be drawn"
     if why is not None and wrong:
-        faults.skip("plots", f"what they show: {why}")
+        faults.withdraw("plots", f"what they show: {why}")
         return
     for name, fact in sorted(wrong.items()):
         faults.add("plots", name, fact, REMEDY)
-
-
-def _no_png(path: Path) -> str | None:
-    """What makes a file no plain PNG."""
-    try:
-        data = b"" if path.is_symlink() else path.read_bytes()
-    except OSError:
-        data = b""
-    if not data.startswith(_PNG):
-        return "is no PNG"
-    at = len(_PNG)
-    while at + 12 <= len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if kind not in _CHUNKS:
-            return f"holds a part {kind!a} that no plot has"
-        at += 12 + size
-        if kind == b"IEND":
-            return None if at == len(data) else "goes on behind its end"
-    return "breaks off"
-
-
-def _alike(found: bytes, made: bytes) -> bool:
-    """Whether two PNGs show the same; the rounding of another machine may differ by a shade."""
-    if found == made:
-        return True
-    import numpy as np
-    from PIL import Image
-
-    try:
-        pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("RGBA")).astype(np.int16) for data in (found, made)]
-    except Exception:  # a damaged picture can make Pillow raise nearly anything
-        return False
-    return pictures[0].shape == pictures[1].shape and int(np.abs(pictures[0] - pictures[1]).max()) <= _LEVELS

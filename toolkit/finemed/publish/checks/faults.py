@@ -25,20 +25,20 @@ from finemed.publish.checks.secrets import redact
 
 RULES = {
     "files": "every file of the manifest is there with its hash, and no other",
-    "manifest": "the manifest has the form of its format; version, parent and changelog agree",
+    "manifest": "the manifest has the form of its format; version, dataset, changelog and comparison agree",
     "hash": "the release's hash follows from its files and the manifest, and is the expected one",
     "card": "the card reads as the manifest says; its front matter lists the configs",
     "splits": "the splits and row counts of card, manifest and files agree",
     "figures": "every figure is that of the rows, the ledger and the notes",
-    "stages": "each stage takes what the one before gave; drops and remarks are those of ledger and notes",
+    "stages": "each stage takes what the one before gave; ledger, notes and rows obey their counts and settings",
     "schema": "columns and types are those of the schemas; no null where none may be",
     "features": "columns and types are those of the previous release, unless the major version rises",
-    "ids": "every row has an id of its own",
+    "ids": "every row has an id of its own; ids follow from what they name",
     "messages": "no message is empty; roles alternate and end with the assistant; a pair differs",
-    "pools": "no component, question or document is spread over splits, or over `ttt` and other pools",
+    "pools": "nothing is spread over splits, or `ttt` and other pools; rows of one question, passage, document agree",
     "separation": "no text nearly repeats one of another split, nor one of `ttt` in another pool",
     "held_splits": "no row, nor one that nearly repeats it, was in another split or pool in an earlier version",
-    "retracted": "no row that was retracted is back",
+    "retracted": "no row that was retracted is back, and no tombstone is gone",
     "judge": "every score is there and in range, with its reason",
     "cut_off": "answers come to an end; reasoning answers have both sections",
     "secrets": "no key, token, password or private key anywhere",
@@ -109,6 +109,11 @@ class Faults:
     def skip(self, rule: str, why: str) -> None:
         """Says why a rule was not applied, or not to everything; the first reason stays."""
         self.skipped.setdefault(rule, redact(why))
+
+    def withdraw(self, rule: str, why: str) -> None:
+        """Says that what a rule is about could not be looked at, although parts of it were."""
+        self.applied.discard(rule)
+        self.skipped[rule] = redact(why)
 
     def unchecked(self, rule: str, why: str, rows: Iterable[int]) -> None:
         """Says which rows a rule that is applied did not see wholly; a row may be named for several reasons."""

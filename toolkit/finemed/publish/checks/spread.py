@@ -1,4 +1,4 @@
-"""Ids, components, questions and documents over all files of a release: what is twice, and what is spread.
+"""Ids, components, questions and documents over all files of a release: what is twice, is spread, or disagrees.
 
 ::
 
@@ -6,7 +6,7 @@
     spread.add(Batch("sft", "train", 0, table), faults)
     spread.finish(faults, read)       # sft/test:3, id 's9a1...': its component 'i77...' is also in ttt/train:8; ...
 
-Of each row some 60 bytes are held: hashes of its keys, and where it stands. What collides is told only where the keys
+Of each row some 100 bytes are held: hashes of its keys, and where it stands. What collides is told only where the keys
 themselves, read again from their files, are equal.
 """
 
@@ -14,18 +14,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
+from finemed.publish.checks.agreement import MARKS, differing_columns, disagreements, marks
 from finemed.publish.checks.faults import KEPT, Faults
 from finemed.publish.checks.rules import REBUILD, RETRACT, Batch
 from finemed.publish.pools import pool_of
 
 Reader = Callable[[str, str, int, str], str | None]
 """Config, split, row and column -> the value in the file."""
-_KEYS = {"id": "id", "component": "component_id", "question": "instruction_id", "document": "document_id"}
+RowReader = Callable[[str, str, int], dict[str, Any]]
+"""Config, split and row -> the whole row."""
+_KEYS = {
+    "id": "id",
+    "component": "component_id",
+    "question": "instruction_id",
+    "document": "document_id",
+    "passage": "passage_id",
+}
 _SPLIT_STAGE = f"the split stage is faulty: remove its folder in the run and build again, or {RETRACT}"
+_LEVELS = {"answer": "question"}
+_CHANGED = f"the row was changed after the build: {RETRACT}, or {REBUILD}"
 _VIEW = f"the view is faulty: {REBUILD}"
+
+
+@dataclass(frozen=True)
+class Components:
+    """The near-duplicate components of all rows."""
+
+    count: int
+    strangers: int
+    """Those that are named after a question of no row."""
 
 
 @dataclass
@@ -40,6 +61,8 @@ class Spread:
     """View -> label of its department; None where the manifest does not say."""
     questions: int | None = None
     """Different questions of all pools, once all rows are known; None where some file lacks their ids."""
+    components: Components | None = None
+    """Those of all pools, once all rows are known; None where some file lacks their ids."""
     _frames: list[pl.DataFrame] = field(default_factory=list)
     _lacking: dict[str, str] = field(default_factory=dict)
     """Keys that some file lacks, and that file."""
@@ -62,18 +85,19 @@ class Spread:
             hashed = frame.with_columns(frame.hash_rows().alias("whole"))
         else:  # a file without one column of ours, such as a ledger under a data file's name
             hashed = pl.DataFrame({"whole": pl.Series([0] * batch.table.num_rows, dtype=pl.UInt64())})
+        hashed = hashed.with_columns(marks(batch))
         self._frames.append(
             hashed.select(
                 *keys,
-                "whole",
+                *("whole", *MARKS),
                 pl.lit(batch.config).cast(pl.Categorical()).alias("config"),
                 pl.lit(batch.split).cast(pl.Categorical()).alias("split"),
                 pl.int_range(batch.first, batch.first + pl.len(), dtype=pl.UInt32()).alias("row"),
             )
         )
 
-    def finish(self, faults: Faults, read: Reader) -> None:
-        """Tells of what stands twice or is spread, now that all rows are known."""
+    def finish(self, faults: Faults, read: Reader, row_of: RowReader) -> None:
+        """Tells of what stands twice, is spread or disagrees, now that all rows are known."""
         if not self._frames:
             return
         where = pl.col("split").to_physical().cast(pl.UInt16()) * 2 + (pl.col("config") == "ttt")
@@ -87,11 +111,47 @@ class Spread:
         elsewhere = pl.col("where") != pl.col("where").first()
         if "question" not in self._lacking:
             self.questions = own["question"].n_unique()
+        if not {"question", "component"} & set(self._lacking):
+            self._components(faults, read, own)
         for name in ("component", "question", "document"):
             if name != "document" or self.whole_documents:
                 self._collisions(faults, read, name, own, [name], elsewhere.over(name))
         self._pairs(faults, read, rows)
         self._views(faults, read, rows)
+        self._agreement(faults, read, row_of, own)
+
+    def _components(self, faults: Faults, read: Reader, own: pl.DataFrame) -> None:
+        """A component is named after one of its questions, and holds whole questions and, where asked, documents."""
+        strangers = own.join(own, left_on="component", right_on="question", how="anti")
+        self.components = Components(own["component"].n_unique(), strangers["component"].n_unique())
+        for key in ("question", *(("document",) if self.whole_documents and "document" not in self._lacking else ())):
+            low, high = (pl.col("component").min(), pl.col("component").max())
+            several = (
+                own.group_by(key).agg(low.alias("low"), high.alias("high")).filter(pl.col("low") != pl.col("high"))
+            )
+            rows = own.join(several, on=key, how="semi")
+            self._alone(faults, read, rows, f"its {key} lies in two components")
+
+    def _agreement(self, faults: Faults, read: Reader, row_of: RowReader, own: pl.DataFrame) -> None:
+        """Rows of one document, passage or question say the same of it; a passage has one question."""
+        more = 0
+        for found in disagreements(own):
+            if more or len(faults.kept.get(("pools", ""), ())) >= KEPT:
+                more += 1
+                continue
+            where = f"{found.other[0]}/{found.other[1]}:{found.other[2] + 1}"
+            if found.level == "questions":
+                fact = f"its passage has another question in {where}"
+            elif names := differing_columns(found.level, row_of(*found.one), row_of(*found.other)):
+                listed, what = ", ".join(f"`{name[:60]}`" for name in names[:6]), _LEVELS.get(found.level, found.level)
+                fact = f"{listed} differ{'s' if len(names) < 2 else ''} from {where}, a row of the same {what}"
+            else:
+                continue  # equal values of other types, which `schema` tells of
+            faults.add("pools", place_of(read, *found.one), fact, _CHANGED)
+        if more:
+            faults.add(
+                "pools", "", f"{more} more rows differ from others of their question or document", "", count=more
+            )
 
     @staticmethod
     def _pools(rows: pl.DataFrame) -> list[str]:
@@ -148,6 +208,20 @@ class Spread:
             missing = own.join(view, on="department", how="semi").join(view, on="id", how="anti")
             self._alone(faults, read, missing, f"is not in {config}/{split}, the view of its department", _VIEW)
             self._foreign(faults, read, str(config), view)
+        self._without_view(faults, rows)
+
+    def _without_view(self, faults: Faults, rows: pl.DataFrame) -> None:
+        """Departments whose rows of `sft` are in no view."""
+        files = rows.select(pl.col("config", "split").cast(pl.String()), "department")
+        there = set(files.select("config", "split").unique().iter_rows())
+        own = files.filter(pl.col("config") == "sft")
+        for view, label in sorted((self.views or {}).items()):
+            department = pl.DataFrame({"department": [label]}).select(pl.col("department").hash())
+            counts = own.join(department, on="department", how="semi").group_by("split").len().sort("split")
+            for split, count in counts.iter_rows():
+                if (view, split) not in there:
+                    fact = f"there is no such file, and sft/{split} has {count:,} rows of {label[:40]}"
+                    faults.add("pools", f"{view}/{split}", fact, _VIEW)
 
     def _foreign(self, faults: Faults, read: Reader, config: str, view: pl.DataFrame) -> None:
         """Rows of a view that are of another department than its name says."""

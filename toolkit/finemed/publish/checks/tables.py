@@ -22,10 +22,12 @@ from finemed.errors import FineMedError
 from finemed.publish.checks.endings import check_cut_off
 from finemed.publish.checks.exposure import Scanned, check_addresses, check_phi, check_secrets
 from finemed.publish.checks.faults import Faults
+from finemed.publish.checks.ids import check_ids
 from finemed.publish.checks.provenance import Provenance
 from finemed.publish.checks.rules import REBUILD, Batch, check_judge, check_messages, check_values
+from finemed.publish.checks.settings import Settings
 from finemed.publish.checks.shipped import Shipped
-from finemed.publish.checks.spread import Spread
+from finemed.publish.checks.spread import Components, Spread
 from finemed.publish.figures import Figures
 from finemed.publish.pools import arrow_schema, pool_of, view_name
 from finemed.publish.versions.tombstones import Tombstones
@@ -36,6 +38,8 @@ from finemed.sources.columnar import decoding_errors, footer_errors
 
 RECORDS = {"ledger.parquet": "ledger", "notes.parquet": "note"}
 """Tables beside the data, and the name of their schema."""
+_FOOTER = ("ARROW:schema",)
+"""Metadata that the writers put into a file's footer."""
 BATCH_ROWS = 4096
 BATCH_BYTES = 32_000_000
 
@@ -51,6 +55,7 @@ class Tables:
     pools: Counter[str] = field(default_factory=Counter)
     """Pool -> its rows."""
     questions: int | None = None
+    components: Components | None = None
     figures: Figures = field(default_factory=Figures)
     unread: str = ""
     """File that could not be read to its end."""
@@ -63,6 +68,7 @@ class Tables:
         faults, manifest = self.faults, self.shipped.manifest
         faults.apply("schema")
         spread, origin = Spread(), Provenance()
+        settings = None if self.shipped.whole is None else Settings.of(self.shipped.whole)
         if manifest is not None:
             views = views_of(self.shipped.whole)
             spread = Spread(whole_documents=manifest.whole_documents, pairs=manifest.dpo_questions, views=views)
@@ -73,8 +79,12 @@ class Tables:
                 self._rows(batch)
                 spread.add(batch, faults)
                 origin.add(batch, faults)
-        spread.finish(faults, self._read)
-        self.questions = spread.questions
+                if settings is not None:
+                    settings.check(batch, faults)
+        spread.finish(faults, self._read, self._row_of)
+        if settings is not None:
+            settings.finish(faults)
+        self.questions, self.components = spread.questions, spread.components
         if manifest is not None:
             origin.finish(manifest.backends, faults)
         else:
@@ -90,6 +100,7 @@ class Tables:
         check_values(batch, faults)
         check_judge(batch, faults)
         check_messages(batch, faults)
+        check_ids(batch, faults)
         check_cut_off(batch, faults)
         nested = [
             name for name in ("messages", "prompt", "completion", "chosen", "rejected") if name in batch.frame.columns
@@ -135,6 +146,8 @@ class Tables:
             self.unread = self.unread or place
         else:
             self.shipped.count(config, split, first, self.faults)
+            if not first:
+                self.faults.add("splits", place, "the file holds no row; `datasets` refuses to load it", REBUILD)
 
     def _columns(self, place: str, config: str, path: Path) -> list[str]:
         import pyarrow.parquet as pq
@@ -142,6 +155,7 @@ class Tables:
         manifest = self.shipped.manifest
         extra = {name: column.model_dump() for name, column in manifest.extra_columns.items()} if manifest else {}
         found, wanted = pq.read_schema(path), arrow_schema(config, extra)
+        self._bare(place, path)
         stated = manifest.columns.get(pool_of(config)) if manifest else None
         earlier = {name for name in ADDED_LATER if stated and name not in {column.get("name") for column in stated}}
         names = list(found.names)
@@ -165,6 +179,7 @@ class Tables:
         path = self.shipped.path / name
         try:
             wanted = dict(frame_schema(SCHEMAS[schema]))  # type: ignore[arg-type]  # all of these are rows
+            self._bare(name, path)
             found = _types(pq.read_schema(path))
             if found != wanted:
                 fact = f"its columns are not those of schemas/{schema}.schema.json, {', '.join(wanted)}"
@@ -175,6 +190,19 @@ class Tables:
                 first += table.num_rows
         except decoding_errors() as error:
             self.faults.add("schema", name, f"cannot be read: {_short(error)}", REBUILD)
+
+    def _bare(self, place: str, path: Path) -> None:
+        """A file's footer holds types alone: texts in it are read by nobody, and kept by every copy."""
+        import pyarrow.parquet as pq
+
+        stored, schema = pq.read_metadata(path), pq.read_schema(path)
+        keys = {key.decode("utf-8", "replace") for key in [*(stored.metadata or {}), *(schema.metadata or {})]}
+        keys |= {
+            f"{key.decode('utf-8', 'replace')} of {field.name}" for field in schema for key in field.metadata or ()
+        }
+        if strange := sorted(key for key in keys if key not in _FOOTER and not key.startswith("PARQUET:field_id of ")):
+            fact = f"its footer holds metadata that no build writes: {', '.join(key[:40] for key in strange[:4])}"
+            self.faults.add("schema", place, fact, REBUILD)
 
     def _features(self) -> None:
         """Columns and types against the previous release."""
@@ -199,6 +227,17 @@ class Tables:
     def _read(self, config: str, split: str, row: int, column: str) -> str | None:
         values = _column(self.shipped.data[config, split], column)
         return None if values is None else values[row].as_py()
+
+    def _row_of(self, config: str, split: str, row: int) -> dict[str, Any]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.shipped.data[config, split]) as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if row < rows:
+                    return dict(file.read_row_group(group).slice(row, 1).to_pylist()[0])
+                row -= rows
+        raise IndexError(row)
 
 
 def views_of(manifest: Manifest | None) -> dict[str, str] | None:

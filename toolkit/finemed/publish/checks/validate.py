@@ -29,6 +29,7 @@ from finemed.publish.checks.foreign import validate_foreign
 from finemed.publish.checks.held import alone, check_held, opened_previous
 from finemed.publish.checks.recount import check_figures
 from finemed.publish.checks.shipped import MANIFEST, Shipped
+from finemed.publish.checks.succession import check_succession
 from finemed.publish.checks.tables import Tables
 from finemed.store.earlier import EarlierRows
 
@@ -94,10 +95,11 @@ def validate_release(
             faults.skip(rule, f"{tables.unread} cannot be read to its end")
     else:
         check_figures(shipped, tables.uncounted or tables.figures, faults)
-        check_stages(shipped, tables.pools, tables.questions, faults)
+        check_stages(shipped, tables.pools, tables.questions, faults, components=tables.components)
     check_apart(shipped, faults)
     check_held(path, earlier or (alone(previous) if previous else None), faults)
-    hashes = check_derived(shipped, before, expect_hash, faults)
+    check_succession(shipped, before, faults)
+    hashes = check_derived(shipped, expect_hash, faults)
     for rule in RULES:
         if rule not in faults.applied:
             faults.skip(rule, "the folder holds nothing to apply it to")
