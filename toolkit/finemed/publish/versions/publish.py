@@ -111,7 +111,7 @@ def release_of(path: Path) -> Path:
         StoreError: the release is of earlier settings or inputs than the run.
     """
     inside = path / "release"
-    if (inside / "manifest.json").is_file():
+    if (inside / "manifest.json").exists():
         state = read_status(path).release
         if state != str(inside):
             raise StoreError(f"{state}; run `finemed build`, then publish")
