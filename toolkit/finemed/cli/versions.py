@@ -76,7 +76,9 @@ def diff_(target: str, old: str, new: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.plain(), indent=2))
         return
-    click.echo(shown(unescape(f"change: {found.change}\n{found.markdown()}")), nl=False)
+    change, why = found.step()
+    told = f"change: {change}" + (f" ({why})" if why else "")
+    click.echo(shown(unescape(f"{told}\n{found.markdown()}")), nl=False)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from finemed.engines.base import Progress
 from finemed.llm.accounting import Budget
 from finemed.pipeline.plan import Plan, stage_number
 from finemed.pipeline.run import RunResult, preview, run_build
+from finemed.publish.licences import licence_warning
 from finemed.publish.pools import refuse_colliding_views
 from finemed.publish.release import Release, release_intact, write_release
 from finemed.records import POOLS
@@ -58,6 +59,8 @@ class BuildOutcome:
         licences = self.release.manifest["figures"]["licences"]
         unnamed = sorted({row["source"] for row in licences if not row["license"]})
         unlicensed = f"No licence is stated for {', '.join(unnamed)}; the card says so.\n" if unnamed else ""
+        warning = licence_warning(self.release.manifest["card"]["license"], licences)
+        unlicensed += f"{warning}\n" if warning else ""
         return (
             f"{unread}{unlicensed}Rows: {counts}.\n{self._held()}"
             f"Load it:   datasets.load_dataset({str(self.release.path)!r}, {next(iter(configs))!r})\n"

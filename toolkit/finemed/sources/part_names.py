@@ -52,6 +52,8 @@ SPOKEN = frozenset(
     )
 )
 """Columns that may hold messages."""
+ONLY_SPOKEN = SPOKEN - {"prompt", "chosen", "rejected"}
+"""Columns that hold messages or nothing that a trainer would see."""
 _GIVEN = frozenset(
     [
         "annotations",

@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from finemed.sources.part_names import SPOKEN, Kind, chosen_kind, leaf, part_kind
+from finemed.sources.part_names import ONLY_SPOKEN, SPOKEN, Kind, chosen_kind, leaf, part_kind
 from finemed.sources.paths import value_at
 from finemed.sources.turns import Turn, UnusableError, are_said, kind, marked, role_of, turns
 
@@ -91,10 +91,18 @@ def _column(name: str, of: Kind, value: Any, on: Sequence[str]) -> list[Part]:
     if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and len(on) != 1):
         text = _label(value, name)
         return [Part(name, "label", text)] if text else []
+    if isinstance(value, Mapping) and leaf(name) in ONLY_SPOKEN and name not in on:
+        return _one_exchange(name, value)
     if type(value) is str and not _is_more(value, name):
         text = _checked(value, name)
         return [Part(name, of, text)] if text else []
     return _read(name, of, value)
+
+
+def _one_exchange(name: str, value: Mapping[str, Any]) -> list[Part]:
+    """An object where a conversation should be: its one message or exchange, or no part; `data` may hold anything."""
+    listed = [dict(value)]
+    return list(_said(name, listed)) if _are_messages(listed) else list(_by_speaker(name, listed))
 
 
 def _label(value: Any, place: str) -> str:

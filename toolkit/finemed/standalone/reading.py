@@ -16,6 +16,10 @@ from finemed.sources.parts import column_of
 from finemed.standalone.table import Table, open_table
 
 _SHOWN = 20
+NAMED = 5
+"""Places that cannot be used and are named on the terminal."""
+LISTED = 1000
+"""Those that are listed in `--json`."""
 
 
 def open_parts(target: str, *, on: Sequence[str] = (), also: str | None = None, row_id: str | None = None) -> Table:
@@ -50,6 +54,9 @@ def read_summary(table: Table) -> dict[str, Any]:
     return {
         "rows": table.height + table.lost,
         "quarantined": table.lost,
+        "quarantined_places": [
+            {"place": each.place, "reason": each.fact, "rows": each.rows} for each in table.quarantined[:LISTED]
+        ],
         "comparing": list(table.compared),
         "left_out": list(table.left_out),
         "passed_over": [found.place for found in table.passed_over],
@@ -72,7 +79,12 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
     if summary["passed_over"]:
         lines.append(f"not read, since they are no data: {_list(summary['passed_over'])}")
     if summary["quarantined"]:
-        lines.append(f"{summary['quarantined']:,} rows could not be read (--dropped lists them by place and reason)")
+        places = summary["quarantined_places"]
+        rows = "1 row" if summary["quarantined"] == 1 else f"{summary['quarantined']:,} rows"
+        lines.append(f"{rows} could not be read (--dropped lists them by place and reason):")
+        lines += [f"- {each['place']}: {each['reason']}" for each in places[:NAMED]]
+        if len(places) > NAMED:
+            lines.append("- ...")
     return lines
 
 

@@ -12,6 +12,7 @@ Hub (`hf://owner/name`). A record that cannot be used is quarantined by place an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from finemed.sources.output_parquet import write_parquet_rows
 from finemed.sources.part_names import chosen_kind, part_kind, text_kind
 from finemed.sources.parts import Part, column_of, read_parts
 from finemed.sources.paths import named_paths, schema_paths
+from finemed.sources.raw import sample
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
@@ -212,6 +214,8 @@ class _Seen:
         self.nested: dict[str, None] = {}
         """Paths to what may be parts inside of columns."""
         self._strong: set[str] = set()
+        self._shapes: Counter[tuple[str, bool]] = Counter()
+        """Column, and whether an object -> rows of the file."""
         self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
         self._rows: list[int] = []
         self._names: list[str] = []
@@ -221,6 +225,8 @@ class _Seen:
 
     def take(self, values: dict[str, Any]) -> str | None:
         """The parts and the ids of a row; its fault if it cannot be used."""
+        if (odd := self._odd_one(values)) is not None:
+            return f"not_string: `{odd}` is an object, though it is text in other rows"
         try:
             parts = read_parts(values, self.on)
         except UnusableError as fault:
@@ -239,6 +245,24 @@ class _Seen:
                 self.left_out.add(name)
         self._height += 1
         return None
+
+    def begin(self, file: InputFile) -> None:
+        """Looks at the first rows of a file, so that the one object among texts is told from the texts."""
+        self._shapes.clear()
+        if file.format in ("json", "jsonl"):
+            for values in sample(file):
+                self._odd_one(values)
+
+    def _odd_one(self, values: dict[str, Any]) -> str | None:
+        """A column that is compared and holds an object in this row, though most rows before have a text there."""
+        odd = None
+        for name, value in values.items():
+            if isinstance(value, str | list | dict) and (name in self.on if self.on else text_kind(name) is not None):
+                of = isinstance(value, dict)
+                self._shapes[name, of] += 1
+                if of and self._shapes[name, False] >= self._shapes[name, True]:
+                    odd = odd or name
+        return odd
 
     def _look_inside(self, values: dict[str, Any], parts: list[Part]) -> None:
         for name, kind, _ in parts:
@@ -320,6 +344,7 @@ def write_table(path: Path, rows: pl.DataFrame) -> None:
 def _rows(file: InputFile, seen: _Seen) -> Rows:
     if file.format == "parquet":
         return Columns.read(file, seen.wanted, seen.take)
+    seen.begin(file)
     return Lines.read(file, seen.take)
 
 
