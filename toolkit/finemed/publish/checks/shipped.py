@@ -14,6 +14,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count, islice
@@ -30,8 +31,8 @@ from finemed.publish.checks.exposure import check_links
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.secrets import secret_rows
 from finemed.publish.pools import split_order
-from finemed.records.manifest import HUB_FILES, RELEASE_FILES, Manifest, first_fault
-from finemed.store.atomic import file_hash, kind_of, open_plain, read_plain
+from finemed.records.manifest import FORMAT, HUB_FILES, RELEASE_FILES, Manifest, first_fault
+from finemed.store.atomic import file_hash, json_bytes, kind_of, open_plain, read_plain
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -72,10 +73,14 @@ class Shipped:
             return cls(path, None)
         faults.apply("manifest")
         try:
-            return cls(path, manifest, Manifest.model_validate_json(text), raw)
+            whole = Manifest.model_validate_json(text)
         except ValidationError as error:
             faults.add("manifest", MANIFEST, f"has not the form of a release's: {first_fault(error)}", _REMAKE)
-        return cls(path, manifest, None, raw)
+            return cls(path, manifest, None, raw)
+        if whole.format == FORMAT and text != json_bytes(raw):
+            fact = "is not written as a build or `finemed publish` writes it: a key twice, or other bytes around it"
+            faults.add("manifest", MANIFEST, fact, _REMAKE)
+        return cls(path, manifest, whole, raw)
 
     @cached_property
     def names(self) -> list[str]:
@@ -83,8 +88,22 @@ class Shipped:
         found = [Path(parent, name) for parent, _, files in os.walk(self.path) for name in files]
         links = [Path(parent, name) for parent, folders, _ in os.walk(self.path) for name in folders]
         found += [link for link in links if link.is_symlink()]
-        names = sorted(path.relative_to(self.path).as_posix() for path in found)
-        return [name for name in names if not HUB_FILES.fullmatch(name)]
+        return [name for name in self._relative(found) if not HUB_FILES.fullmatch(name)]
+
+    def _relative(self, paths: Iterable[Path]) -> list[str]:
+        return sorted(path.relative_to(self.path).as_posix() for path in paths)
+
+    @cached_property
+    def of_the_hub(self) -> list[str]:
+        """What the Hub and its client laid beside the release; it is no part of it."""
+        found = (path for path in self.path.rglob("*") if not path.is_dir() or path.is_symlink())
+        return [name for name in self._relative(found) if HUB_FILES.fullmatch(name)]
+
+    @cached_property
+    def empty_folders(self) -> list[str]:
+        """Folders that hold nothing, whose names could say anything."""
+        found = (Path(parent) for parent, folders, files in os.walk(self.path) if not folders and not files)
+        return [name for name in self._relative(found) if name != "." and not HUB_FILES.fullmatch(f"{name}/x")]
 
     @cached_property
     def special(self) -> list[str]:
@@ -124,7 +143,7 @@ class Shipped:
                 self._card(self.manifest, head, faults)
             self._croissant(self.manifest, faults)
         faults.apply("secrets")
-        for name in self.names:
+        for name in (*self.names, *self.of_the_hub):
             if not name.endswith(".parquet"):
                 self._text(name, faults)
         for name in (CARD, "CHANGELOG.md", CROISSANT):
@@ -139,6 +158,8 @@ class Shipped:
             elif (found := self.hashes[name]) != expected:
                 told = f"SHA-256 {found[:16]}, expected {expected[:16]}" if found else self._unread(name)
                 faults.add("files", name, f"is not the file of the manifest ({told})", _REMAKE)
+        for name in self.empty_folders:
+            faults.add("files", name, "is an empty folder", f"remove it, or {_REMAKE}")
         for name in sorted(self.hashes.keys() - manifest.files.keys()):
             what = f"is {self._unread(name)}, and " if self.hashes[name] is None else "is "
             faults.add("files", name, f"{what}not in the manifest", f"remove it, or {_REMAKE}")

@@ -31,6 +31,7 @@ from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.tombstones import COLUMNS, Tombstones
 from finemed.publish.versions.version import Version
 from finemed.records.manifest import FORMAT, Manifest
+from finemed.store.atomic import read_plain
 
 _HEADING = re.compile(r"^## (\S+) \((\S+)\)$", re.MULTILINE)
 _RETRACTED = re.compile(rf"^- ({'|'.join(COLUMNS)}) `([^`\n]+)`: (.*)$", re.MULTILINE)
@@ -153,7 +154,7 @@ def _retractions(folder: Path, manifest: Manifest) -> Iterator[str]:
 
 def _changelog(folder: Path) -> str | None:
     try:
-        return (folder / CHANGELOG).read_text("utf-8")
+        return read_plain(folder / CHANGELOG).decode("utf-8")
     except (OSError, ValueError):
         return None
 
