@@ -370,7 +370,7 @@ def _spoil_croissant(folder: Path) -> None:
 FOLDER_BREACHES: dict[str, Breach] = {
     "a changed file": (
         "files",
-        lambda f: change(f, "ttt", "train", 0, notice=None),
+        lambda f: change(f, "ttt", "train", 0, rationale="Another reason."),
         "data/ttt/train.parquet",
         "SHA-256",
     ),
