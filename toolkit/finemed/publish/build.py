@@ -14,6 +14,7 @@ from finemed.publish.licences import licence_warning
 from finemed.publish.pools import refuse_colliding_views
 from finemed.publish.release import Release, release_intact, write_release
 from finemed.records import POOLS
+from finemed.records.counts import how_many
 from finemed.store.atomic import locked
 from finemed.store.shards import Say, unheard
 
@@ -80,7 +81,7 @@ class BuildOutcome:
             else ""
         )
         return (
-            f"Splits held against {versions}: {held['pinned']:,} rows pinned, {held['bridges']:,} left out "
+            f"Splits held against {versions}: {how_many(held['pinned'], 'row')} pinned, {held['bridges']:,} left out "
             f"(`bridges_splits`){conflict}.\n"
         )
 

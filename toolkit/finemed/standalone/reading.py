@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from finemed.errors import ConfigError
+from finemed.records.counts import how_many
 from finemed.sources.parts import column_of
 from finemed.standalone.table import Table, open_table
 
@@ -80,8 +81,9 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
         lines.append(f"not read, since they are no data: {_list(summary['passed_over'])}")
     if summary["quarantined"]:
         places = summary["quarantined_places"]
-        rows = "1 row" if summary["quarantined"] == 1 else f"{summary['quarantined']:,} rows"
-        lines.append(f"{rows} could not be read (--dropped lists them by place and reason):")
+        lines.append(
+            f"{how_many(summary['quarantined'], 'row')} could not be read (--dropped lists them by place and reason):"
+        )
         lines += [f"- {each['place']}: {each['reason']}" for each in places[:NAMED]]
         if len(places) > NAMED:
             lines.append("- ...")
@@ -91,7 +93,7 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
 def shared_lines(summary: dict[str, Any], effect: str) -> list[str]:
     """Which texts count for nothing, part by part."""
     told = [
-        f"{part} ({held['texts']:,} text{'s' if held['texts'] > 1 else ''} in {held['rows']:,} rows)"
+        f"{part} ({how_many(held['texts'], 'text')} in {how_many(held['rows'], 'row')})"
         for part, held in summary["shared_texts"].items()
     ]
     return [f"shared by many rows, these {effect}: {_list(told)}"] if told else []

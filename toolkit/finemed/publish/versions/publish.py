@@ -32,6 +32,7 @@ from finemed.publish.versions.identity import same_but_for_holding
 from finemed.publish.versions.previous import fetched, not_given, splits_since
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Change, Version, next_version, wanted_version
+from finemed.records.counts import how_many
 from finemed.store.earlier import EarlierRows
 
 MOST_FAULTS = 20
@@ -231,7 +232,7 @@ def earlier(old: Path | None) -> str:
 def first_release(composed: Composed) -> str:
     """The changelog's words for a version without a parent."""
     counts = {name: sum(splits.values()) for name, splits in composed.facts["configs"].items()}
-    return f"{FIRST_RELEASE}\n" + "".join(f"- `{name}`: {rows:,} rows\n" for name, rows in counts.items())
+    return f"{FIRST_RELEASE}\n" + "".join(f"- `{name}`: {how_many(rows, 'row')}\n" for name, rows in counts.items())
 
 
 def title(found: ReleaseDiff | None) -> str:
