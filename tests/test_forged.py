@@ -7,8 +7,10 @@ the edit allows. What stays consistent in rows, hashes and manifest is told by t
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from PIL import Image, ImageDraw
 from published import change, edit, manifest_of, mend, published, rehash, reseal, rewrite_card, rows_of, write_rows
 
 from finemed.cli.main import cli
@@ -91,11 +94,49 @@ def painted(folder: Path) -> None:
 
 def commented(folder: Path) -> None:
     """Another part in a PNG, between the head and the picture."""
-    path = folder / "plots" / "funnel.png"
-    data = path.read_bytes()
-    path.unlink()
-    path.write_bytes(data[:33] + b"\x00\x00\x00\x05tEXta\x00bcd\x00\x00\x00\x00" + data[33:])
-    rehash(folder)
+    repainted(lambda data: data[:33] + part(b"tEXt", b"a\x00bcd") + data[33:])(folder)
+
+
+def part(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG."""
+    return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+
+def repainted(edited: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Other bytes for one picture."""
+
+    def forge(folder: Path) -> None:
+        path = folder / "plots" / "funnel.png"
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(edited(data))
+        assert path.read_bytes() != data
+        rehash(folder)
+
+    return forge
+
+
+def other_size(data: bytes) -> bytes:
+    """The part that says how large the picture is printed, with other numbers."""
+    at = data.index(b"pHYs") - 4
+    return data[:at] + part(b"pHYs", b"SECRET!!\x01") + data[at + 21 :]
+
+
+def tail(data: bytes) -> bytes:
+    """Bytes behind the compressed pixels, within their part."""
+    at = data.index(b"IDAT") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    return data[:at] + part(b"IDAT", data[at + 8 : at + 8 + size] + b"hidden") + data[at + 12 + size :]
+
+
+def faint(data: bytes) -> bytes:
+    """Words that are a little darker than their ground."""
+    picture = Image.open(io.BytesIO(data)).convert("RGBA")
+    shade = Image.new("RGBA", picture.size, (0, 0, 0, 0))
+    ImageDraw.Draw(shade).text((40, 40), "CLINICALLY VALIDATED", fill=(0, 0, 0, 24))
+    out = io.BytesIO()
+    Image.alpha_composite(picture, shade).save(out, "PNG", dpi=(picture.info["dpi"]))
+    return out.getvalue()
 
 
 def address(value: str) -> Callable[[Path], None]:
@@ -145,6 +186,43 @@ def another_version(folder: Path) -> None:
 def another_parent(folder: Path) -> None:
     parent = {"version": "0.9.0", "release_hash": "0" * 64, "commit": None}
     reseal(folder, {**manifest_of(folder), "parent": parent})
+
+
+def facts_without(*names: str) -> Callable[[Path], None]:
+    def forge(folder: Path) -> None:
+        reseal(folder, {key: value for key, value in manifest_of(folder).items() if key not in names})
+
+    return forge
+
+
+def set_facts(**values: Any) -> Callable[[Path], None]:
+    return lambda folder: reseal(folder, {**manifest_of(folder), **values})
+
+
+def twice(folder: Path) -> None:
+    text = (folder / "manifest.json").read_text("utf-8")
+    (folder / "manifest.json").write_text(text.replace("{", '{\n  "name": "clinically validated",', 1), "utf-8")
+
+
+def without_view(folder: Path) -> None:
+    shutil.rmtree(folder / "data" / "sft_surgery")
+    manifest = manifest_of(folder)
+    for key in ("configs", "content"):
+        del manifest[key]["sft_surgery"]
+    reseal(folder, manifest)
+
+
+def hollow(folder: Path) -> None:
+    write_rows(folder, "sft_surgery", "test", [])
+    mend(folder)
+
+
+def noted(folder: Path) -> None:
+    path = folder / "data" / "ttt" / "test.parquet"
+    table = pq.read_table(path)
+    path.unlink()
+    pq.write_table(table.replace_schema_metadata({"note": "clinically validated"}), path)
+    mend(folder)
 
 
 def croissant_of_others(folder: Path) -> None:
@@ -209,6 +287,28 @@ FORGERIES: dict[str, Forgery] = {
     "an SVG under a PNG's name": (picture, "plots", "is no PNG"),
     "another picture": (painted, "plots", "is not the picture that the figures give"),
     "a PNG with a text in it": (commented, "plots", "holds a part b'tEXt'"),
+    "other bytes in a PNG": (repainted(other_size), "plots", "is not the picture that the figures give"),
+    "bytes behind the pixels": (repainted(tail), "plots", "is not the picture that the figures give"),
+    "faint words in a picture": (repainted(faint), "plots", "is not the picture that the figures give"),
+    "an empty folder": (lambda f: (f / "clinically validated").mkdir(), "files", "is an empty folder"),
+    "a key twice in the manifest": (twice, "manifest", "is not written as a build"),
+    "a view less": (without_view, "pools", "there is no such file, and sft/train has"),
+    "a view without rows": (hollow, "splits", "the file holds no row"),
+    "words in a footer": (noted, "schema", "its footer holds metadata that no build writes: note"),
+    "no totals": (facts_without("totals", "examples"), "manifest", "`totals` belongs to format 2"),
+    "an older format": (lambda f: reseal(f, {**manifest_of(f), "format": 1}), "manifest", "is there since 2"),
+    "no dataset": (facts_without("dataset"), "manifest", "a published release of this format has a `dataset`"),
+    "a dataset of another name": (
+        facts(dataset=within("name", to="other")),
+        "manifest",
+        "`dataset.name` is 'other', `name` 'finemed-demo'",
+    ),
+    "a later reshuffle": (set_facts(splits_since="1.0.0"), "manifest", "says that no version reshuffled the splits"),
+    "one seed for the plan and another for the split": (
+        facts(stages=within(-1, "settings", "seed", to=99)),
+        "stages",
+        "stages `route` and `split` were told different things",
+    ),
     "a javascript address": (address("javascript:alert(1)"), "addresses", "'javascript:alert(1)', which a browser"),
     "a javascript address in disguise": (address(" JaVa\tScript:alert(1)"), "addresses", "which a browser would run"),
     "a data address": (address("data:text/html,<b>x"), "addresses", "which a browser would run"),
@@ -344,7 +444,16 @@ def test_a_stray_file_is_gone_after_the_next_build_and_is_never_published(releas
     assert {path: path.read_bytes() for path in built.rglob("*") if path.is_file()} == before
 
 
+def lets_pass(folder: Path, *languages: str) -> None:
+    """Makes the filter's settings say that rows of these languages pass."""
+    manifest = manifest_of(folder)
+    filtered = next(stage for stage in manifest["stages"] if stage["stage"] == "filter")
+    filtered["settings"]["languages"] = list(languages)
+    write_json(folder / "manifest.json", manifest)
+
+
 def test_rows_in_languages_that_are_not_scanned_are_told_with_their_share(copy: Path) -> None:
+    lets_pass(copy, "en", "zh")
     edit(copy, "ttt", "test", lambda rows: [{**row, "language": "zh"} for row in rows])
     mend(copy)
     report = validate(copy)
@@ -358,6 +467,7 @@ def test_a_release_in_an_unknown_language_is_never_phi_ok(copy: Path) -> None:
     for path in (copy / "data").glob("*/*.parquet"):
         config, split = path.parent.name, path.stem
         write_rows(copy, config, split, [{**row, "language": "zh"} for row in rows_of(copy, config, split)])
+    lets_pass(copy, "zh")
     mend(copy)
     report = validate(copy)
     assert "phi" not in report.counts

@@ -130,7 +130,7 @@ def test_a_version_that_does_not_do_is_refused_whether_or_not_something_changed(
     releases: Path, small: Path, whole: Path, asked: str, changed: bool
 ) -> None:
     done = finemed("publish", whole if changed else small, "--to", releases, "--version", asked)
-    assert getattr(done.exception, "exit_code", None) == 2, done.exception
+    assert getattr(done.exception, "exit_code", done.exit_code) == 2, done.exception
     assert [path.name for path in releases.iterdir() if path.is_dir()] == ["1.0.0"]
 
 

@@ -102,8 +102,16 @@ def render_card(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     is there. `repo` is the dataset's id on the Hub; without it the card says PATH_OR_REPO.
     """
     manifest = _ordered(manifest)
+    template = _environment(asset("dataset_cards")).get_template(TEMPLATE)
+    body = template.render(manifest=manifest, card=card, **_view(manifest))
+    return f"---\n{front_matter(manifest, card)}---\n\n{body}"
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    """The templates of a folder, each compiled once; one that changes on disk is read again."""
     environment = Environment(
-        loader=FileSystemLoader(asset("dataset_cards")),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -116,8 +124,7 @@ def render_card(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     environment.filters["n"] = lambda value: f"{value:,}"
     environment.filters["how_many"] = how_many
     environment.filters["share"] = lambda part, whole: percent(part, whole) if whole else "–"
-    body = environment.get_template(TEMPLATE).render(manifest=manifest, card=card, **_view(manifest))
-    return f"---\n{front_matter(manifest, card)}---\n\n{body}"
+    return environment
 
 
 def _ordered(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -112,10 +112,10 @@ def check_phi(batch: Batch, scanned: Scanned, faults: Faults) -> None:
         texts = prompt.joined(batch.turns(side))
         for row, fact in phi_in(texts.zip_with(known, pl.Series([""]))).items():
             told.setdefault(row, (f"`prompt` and `{side}` hold {fact}", _MESSAGES))
-    for name in _texts(batch):
-        scanned.columns.add(name)
-        for row, fact in _phi_of(batch.frame[name], known).items():
-            told.setdefault(row, (f"`{name}` holds {fact}", _COLUMN))
+    names = _texts(batch)
+    scanned.columns.update(names)
+    for (name, row), fact in _phi_of({name: batch.frame[name] for name in names}, known).items():
+        told.setdefault(row, (f"`{name}` holds {fact}", _COLUMN))
     for row, (fact, remedy) in sorted(told.items()):
         faults.add("phi", batch.place(row), fact, remedy)
 
@@ -140,15 +140,18 @@ _CLOSED = frozenset((*_IDS, *_WORDS))
 """Columns that hold ids of ours, or words of a list that `schema` or the taxonomy knows."""
 
 
-def _phi_of(texts: pl.Series, known: pl.Series) -> dict[int, str]:
-    """What a column holds; each text is scanned once, whatever its number of rows."""
-    filled = texts.zip_with(known, pl.Series([None], dtype=pl.String()))
-    unique = filled.drop_nulls().unique(maintain_order=True)
-    found = phi_in(unique)
-    if not found:
+def _phi_of(columns: Mapping[str, pl.Series], known: pl.Series) -> dict[tuple[str, int], str]:
+    """What each column holds, by its name and row; each text is scanned once, wherever it stands."""
+    nothing = pl.Series([None], dtype=pl.String())
+    filled = {name: texts.zip_with(known, nothing) for name, texts in columns.items()}
+    if not filled:
         return {}
-    facts = {unique[at]: fact for at, fact in found.items()}
-    return {row: facts[text] for row, text in enumerate(filled) if text in facts}
+    unique = pl.concat([texts.rename("") for texts in filled.values()]).drop_nulls().unique(maintain_order=True)
+    facts = {unique[at]: fact for at, fact in phi_in(unique).items()}
+    if not facts:
+        return {}
+    wanted = pl.Series(list(facts)).implode()
+    return {(name, row): facts[texts[row]] for name, texts in filled.items() for row in texts.is_in(wanted).arg_true()}
 
 
 def phi_in(texts: pl.Series) -> dict[int, str]:

@@ -105,7 +105,6 @@ def compose(source: ReleaseFolder, tombstones: Tombstones, folder: Path) -> Comp
             continue
         if not RELEASE_FILES.fullmatch(listed) or ".." in name.parts or path.is_symlink() or not path.is_file():
             raise PublishError(f"{path}: is listed, but no file that a release can have; run `finemed build` again")
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if name.parts[0] == "data" and path.suffix == ".parquet":
             if gone := _copy_rows(path, folder / name, tombstones):
                 taken_out[name.parts[1]] = taken_out.get(name.parts[1], 0) + gone
@@ -168,6 +167,7 @@ def _copy_rows(path: Path, copy: Path, tombstones: Tombstones) -> int:
         return 0
     with pq.ParquetFile(path) as file:
         if gone < file.metadata.num_rows:
+            copy.parent.mkdir(parents=True, exist_ok=True)
             with pq.ParquetWriter(copy, file.schema_arrow, compression="zstd") as writer:
                 for group in range(file.num_row_groups):
                     rows = file.read_row_group(group)
@@ -195,6 +195,7 @@ def _copy_records(path: Path, copy: Path, ids: set[str], sources: list[str]) -> 
 
 
 def _link(path: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(path, copy)
     except OSError:  # another disk, or one that knows no links
