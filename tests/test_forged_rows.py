@@ -312,6 +312,11 @@ VERSIONS: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "manifest",
         "`comparison.judges` is 'other'; from both versions follows 'same'",
     ),
+    "a bigger step": (
+        changed(comparison=lambda found: {**found, "change": "major"}),
+        "manifest",
+        "`comparison.change` is 'major', from 1.0.0 to 1.0.1 is a patch",
+    ),
     "other rows in both": (
         changed(comparison=lambda found: {**found, "splits": [{**row, "now": 7} for row in found["splits"]]}),
         "manifest",

@@ -29,12 +29,13 @@ from finemed.publish.versions.comparison import compare
 from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.tombstones import COLUMNS, Tombstones
-from finemed.publish.versions.version import Version
+from finemed.publish.versions.version import Change, Version
 from finemed.records.manifest import FORMAT, Manifest
 from finemed.store.atomic import read_plain
 
 _HEADING = re.compile(r"^## (\S+) \((\S+)\)$", re.MULTILINE)
 _RETRACTED = re.compile(rf"^- ({'|'.join(COLUMNS)}) `([^`\n]+)`: (.*)$", re.MULTILINE)
+_STEPS: tuple[Change, ...] = ("patch", "minor", "major")
 _ANNOUNCED = RESHUFFLED.partition(" Rows ")[0]
 
 
@@ -126,6 +127,10 @@ def _lineage(manifest: Manifest) -> Iterator[str]:
 def _comparison(manifest: Manifest, stated: dict[str, Any], parent: str) -> Iterator[str]:
     if stated.get("version") != parent:
         yield f"`comparison.version` is not the parent, {parent}"
+    step = _step(parent, str(manifest.version))
+    if stated.get("change") not in _STEPS[: _STEPS.index(step) + 1]:
+        change = str(stated.get("change"))[:20]
+        yield f"`comparison.change` is {change!a}, from {parent} to {manifest.version} is a {step}"
     try:
         for split in stated["splits"]:
             now = manifest.configs.get(split["config"], {}).get(split["split"], 0)
@@ -133,6 +138,11 @@ def _comparison(manifest: Manifest, stated: dict[str, Any], parent: str) -> Iter
                 yield f"`comparison` counts other rows of {split['config'][:20]}/{split['split'][:20]} than there are"
     except (KeyError, TypeError, AttributeError):
         yield "`comparison.splits` has not the form of a comparison"
+
+
+def _step(before: str, after: str) -> Change:
+    old, new = Version.parse(before), Version.parse(after)
+    return "major" if new.major > old.major else "minor" if new.minor > old.minor else "patch"
 
 
 def _retractions(folder: Path, manifest: Manifest) -> Iterator[str]:
