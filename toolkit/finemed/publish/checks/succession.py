@@ -127,7 +127,10 @@ def _lineage(manifest: Manifest) -> Iterator[str]:
 def _comparison(manifest: Manifest, stated: dict[str, Any], parent: str) -> Iterator[str]:
     if stated.get("version") != parent:
         yield f"`comparison.version` is not the parent, {parent}"
-    step = _step(parent, str(manifest.version))
+    try:
+        step = _step(parent, str(manifest.version))
+    except FineMedError:
+        return  # told of already
     if stated.get("change") not in _STEPS[: _STEPS.index(step) + 1]:
         change = str(stated.get("change"))[:20]
         yield f"`comparison.change` is {change!a}, from {parent} to {manifest.version} is a {step}"
