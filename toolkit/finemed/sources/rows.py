@@ -50,6 +50,8 @@ class Lines:
         added = {name: value for name, value in file.partitions.items() if value is not None}
         listed = file.format == "json" and holds_list(file)
         for number, line, values, fault, data in written(file):
+            if fault == EMPTY:
+                break
             place = f"{file.name}[{number - 1}]" if listed and line is not None else f"{file.name}:{line or number}"
             if fault is None:
                 if added and not added.keys() <= values.keys():
@@ -110,8 +112,6 @@ class Columns:
             if twice is not None:
                 found.quarantined.append(Quarantined(f"{file.name}:1", twice, parquet.metadata.num_rows))
                 return found
-            if parquet.metadata.num_rows == 0:
-                found.quarantined.append(Quarantined(f"{file.name}:1", EMPTY, 0))
             for batch in batches(parquet, file, wanted(found.schema)):
                 if batch.fault is not None:
                     found.quarantined.append(Quarantined(f"{file.name}:{batch.first + 1}", batch.fault, batch.height))
