@@ -26,7 +26,9 @@ from finemed.sources.part_names import Kind, hinted_kind, is_metadata, is_strict
 
 FEW_WORDS, MANY_WORDS = 3, 8
 UNIQUE_FROM = 10
-"""Rows from which on a column that never repeats is one of ids."""
+"""Rows from which on numbers or codes that never repeat are ids."""
+FEW_ROWS = 3
+"""Rows from which on whole numbers that rise from row to row count the rows."""
 _UNIQUE = 0.98
 _VARIED = 0.1
 _COUNTED = 200_000
@@ -69,6 +71,9 @@ class Tally:
     """Addresses, paths, hashes, dates: facts about a row whatever their column is called."""
     opaque: int = 0
     """Vectors and bytes."""
+    rising: int = 0
+    """Whole numbers that are greater than the one before."""
+    last: int | None = None
     distinct: set[int] = field(default_factory=set)
 
     def add(self, text: str, value: Any) -> None:
@@ -88,7 +93,7 @@ class Tally:
         count = len(head.split(None, MANY_WORDS))
         if count < FEW_WORDS or len(head) < _SHORT:
             if _NUMBER.fullmatch(head):
-                self.numbers += 1
+                self._count(int(head) if head.isdecimal() and len(head) < _SHORT else None)
                 return
             if _DATE.fullmatch(head) or (count == 1 and (is_address(head) or _PLACE.fullmatch(head))):
                 self.places += 1
@@ -108,10 +113,16 @@ class Tally:
         elif isinstance(value, date):
             self.places += 1
         elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-            self.numbers += 1
+            self._count(value if isinstance(value, int) else None)
+
+    def _count(self, number: int | None) -> None:
+        self.numbers += 1
+        if number is not None:
+            self.rising += self.last is None or number > self.last
+            self.last = number
 
     def is_constant(self, rows: int) -> bool:
-        """Whether every row has the same value."""
+        """Whether every row has the same value, of whatever kind."""
         return len(self.distinct) == 1 and self.rows == rows
 
     def kind(self, name: str, rows: int) -> Kind | None:
@@ -143,6 +154,8 @@ class Tally:
     def _is_label(self, rows: int) -> bool:
         different = len(self.distinct)
         if 2 * (self.opaque + self.places) > self.rows or self.is_constant(rows):
+            return False
+        if self.rows >= FEW_ROWS and self.rising == self.rows:
             return False
         unique = self.rows >= UNIQUE_FROM and different >= _UNIQUE * self.rows
         return not (unique and 2 * (self.numbers + self.codes) > self.rows)

@@ -60,7 +60,7 @@ class Seen:
         self.guessed: dict[str, Kind] = {}
         """Columns that are compared for what they hold, not for their names."""
         self.constant: list[str] = []
-        """Columns that would be labels if their values differed."""
+        """Columns that would be labels if their values differed; numbers are none."""
         self.plain = False
         """Whether a row has a question or an answer in a column of its own, not inside of others only."""
         self.nested: dict[str, None] = {}
@@ -123,7 +123,7 @@ class Seen:
             kind = other.tally.kind(name, self._height)
             if kind is None:
                 self.left_out.add(name)
-                if other.tally.is_constant(self._height) and not is_metadata(name):
+                if other.tally.is_constant(self._height) and not (other.tally.numbers or is_metadata(name)):
                     self.constant.append(name)
                 continue
             self.guessed[name] = kind

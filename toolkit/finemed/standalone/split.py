@@ -115,8 +115,9 @@ def split_table(
     """
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
-    table = table.unlabelled(answer)
-    parts, shared = telling(table.parts, table.height, answer)
+    guessed = [name for name in table.guessed if name != answer]
+    table = table.set_aside([name for name in (group, stratify) if name != answer]).unlabelled(answer)
+    parts, shared = telling(table.parts, table.height, answer, guessed)
     frame = pl.DataFrame({_ROW: pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
     for name, column in ((_GROUP, table.column(group, "--group")), (_STRATUM, table.column(stratify, "--stratify"))):
         if column is not None:
@@ -153,8 +154,9 @@ def earlier_tables(
     """
 
     def read(path: Path) -> dict[str, pl.DataFrame]:
-        table = open_parts(str(path), on=on, also=answer).unlabelled(answer)
-        parts, _ = telling(table.parts, table.height, answer)
+        whole = open_parts(str(path), on=on, also=answer)
+        table = whole.set_aside([group if group != answer else None]).unlabelled(answer)
+        parts, _ = telling(table.parts, table.height, answer, [name for name in whole.guessed if name != answer])
         found = {
             kind: parts.filter(parts["kind"] == kind).select(pl.col("text").alias("value"), "row")
             for kind in ("question", "answer", "context")

@@ -108,18 +108,15 @@ class Table:
         gone = {name for name in names if name is not None and name in self.guessed}
         if not gone:
             return self
-        columns = pl.Series(
-            [column_of(part) for part in self.parts["part"].unique(maintain_order=True)], dtype=pl.String()
-        )
-        parts = self.parts["part"].unique(maintain_order=True).filter(columns.is_in(sorted(gone)))
+        mine = [part for part in self.parts["part"].unique() if column_of(part) in gone]
+        inner = [name for name in self.left_out if name not in self.columns]
         return replace(
             self,
-            parts=self.parts.filter(~self.parts["part"].is_in(parts.implode())),
+            parts=self.parts.filter(~self.parts["part"].is_in(mine)),
             compared=[name for name in self.compared if name not in gone],
-            left_out=[*(name for name in self.columns if name in gone or name in self.left_out),
-                      *(name for name in self.left_out if name not in self.columns)],
+            left_out=[*(name for name in self.columns if name in gone or name in self.left_out), *inner],
             guessed={name: kind for name, kind in self.guessed.items() if name not in gone},
-        )  # fmt: skip
+        )
 
     def with_columns(self, kinds: dict[str, Kind]) -> Table:
         """With further columns among what is compared."""
