@@ -56,6 +56,7 @@ def test_questions_and_answers_are_looked_at(files: tuple[Path, Path], tmp_path:
     assert told == {
         "rows": 3,
         "quarantined": 0,
+        "quarantined_places": [],
         "comparing": ["instruction", "response"],
         "left_out": [],
         "passed_over": [],

@@ -66,6 +66,7 @@ def test_a_file_of_any_format(tmp_path: Path, name: str) -> None:
     assert told == {
         "rows": 4,
         "quarantined": 0,
+        "quarantined_places": [],
         "comparing": ["text"],
         "left_out": ["kind", "n"],
         "passed_over": [],
@@ -87,6 +88,61 @@ def test_a_file_of_any_format(tmp_path: Path, name: str) -> None:
         "detail": "of a, Jaccard 1.0000",
         "stage": "dedup",
     }
+
+
+def test_an_object_among_texts_is_quarantined_wherever_it_stands(tmp_path: Path) -> None:
+    texts: list[dict[str, Any]] = [{"question": f"What is disease {n}?", "answer": f"It is {n}."} for n in range(4)]
+    odd = {"question": {"text": "What is gout?", "lang": "en"}, "answer": "A disease of the joints."}
+    for name, place in (("first.jsonl", "first.jsonl:1"), ("first.json", "first.json[0]")):
+        told = counts(write(tmp_path, name, [odd, *texts]))
+        assert told["kept"] == 4
+        reason = "not_string: `question` is an object, though it is text in other rows"
+        assert told["quarantined_places"] == [{"place": place, "reason": reason, "rows": 1}]
+    assert counts(write(tmp_path, "all.jsonl", [odd, odd | {"answer": "A crystal disease."}]))["quarantined"] == 0
+
+
+def test_an_object_where_a_conversation_should_be_is_no_question(tmp_path: Path) -> None:
+    rows = [{"question": f"What is disease {n}?", "answer": f"It is {n}.", "data": {"url": "a/b"}} for n in range(3)]
+    told = counts(write(tmp_path, "data.jsonl", rows))
+    assert (told["comparing"], told["left_out"], told["kept"]) == (["question", "answer"], ["data"], 3)
+
+
+def test_the_first_places_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "r.jsonl", [{"text": DOSE.format(f"{n} mg")} for n in range(2)])
+    path.write_text(path.read_text() + "no JSON\n" * 7)
+    lines = run(path).stdout.splitlines()
+    at = lines.index("7 rows could not be read (--dropped lists them by place and reason):")
+    assert [line.partition(": not_json: ")[0] for line in lines[at + 1 : at + 6]] == [
+        f"- r.jsonl:{n}" for n in range(3, 8)
+    ]
+    assert lines[at + 6] == "- ..."
+    told = counts(path)
+    assert [each["place"] for each in told["quarantined_places"]] == [f"r.jsonl:{n}" for n in range(3, 10)]
+    assert told["quarantined"] == 7
+    path.write_text(json.dumps({"text": DOSE}) + "\nno JSON\n")
+    assert "1 row could not be read" in run(path).stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "kept", "lost"),
+    [
+        ('"question;answer"\n"Why; not?;No."\n"What?;It is ""5""."\n"Who?;He."\n"When?;Now."\n', 3, ["w.csv:2"]),
+        ('"question\tanswer"\n"Why?\tNo."\n"What, then?\tThis."\n', 2, []),
+        ('question;answer\nWhy?;No.\n"What, then?;This."\n"Who, else?;She."\nWhen?;Now.\n', 4, []),
+        ('"question,answer"\n"Why?,No."\n"Who?,He."\n', 2, []),
+        ('"question;answer"\n"Why?;No."\n"""Open;No."\n"Who?;He."\n', 2, ["w.csv:3"]),
+    ],
+)
+def test_lines_that_a_spreadsheet_put_in_quotes(content: str, kept: int, lost: list[str], tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text(content)
+    told = counts(tmp_path / "w.csv")
+    assert (told["comparing"], told["kept"]) == (["question", "answer"], kept)
+    assert [each["place"] for each in told["quarantined_places"]] == lost
+
+
+def test_a_column_of_texts_with_commas_stays_one_column(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text('"text"\n"Red, hot; sore."\n"Pale, cold; numb."\n')
+    assert counts(tmp_path / "one.csv")["kept"] == 2
 
 
 def test_rows_without_an_id_are_named_by_file_and_number(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_new_config_or_split_is_minor_and_one_that_is_gone_is_major(tmp_path: 
     assert compare(tmp_path / "up", one, two).change == "minor"
     down = compare(tmp_path / "down", two, one)
     assert (down.change, down.configs["dpo"].is_gone, down.configs["sft"].splits_removed) == ("major", True, ["test"])
-    assert "config `dpo` is gone, with its 1 rows" in down.markdown()
+    assert "config `dpo` is gone, with its 1 row" in down.markdown()
     assert "`sft`: split `test` removed" in down.markdown()
 
 
@@ -218,11 +218,11 @@ def test_the_changelogs_list_names_rows_scores_departments_and_sources(tmp_path:
     assert compare(tmp_path, old, new).markdown().splitlines() == [
         "- `sft`: 2 -> 2 rows: 1 added, 1 removed, 1 changed (`quality` 1)",
         "- `sft`, mean scores: quality 5.50 -> 7.50",
-        "- config `dpo` is new, with 1 rows",
+        "- config `dpo` is new, with 1 row",
         "- Departments, share of the questions: ENT 100.0% -> 33.3%, Surgery 0.0% -> 66.7%",
         "- Source demo: licence and attribution are now CC\\-BY\\-4.0, Somebody; CC0\\-1.0, Somebody; "
         "were CC0\\-1.0, Somebody",
-        "- Source openstax (CC0\\-1.0, Rice) is new, with 1 questions",
+        "- Source openstax (CC0\\-1.0, Rice) is new, with 1 question",
     ]
 
 

@@ -230,6 +230,31 @@ def test_publish_refuses_what_breaks_the_contract(run: Callable[..., int], tmp_p
     assert run("ledger", tmp_path / "demo" / "run", "--id", "unknown") == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("publish", "--to", ""), "--to"),
+        (("publish", "--to="), "--to"),
+        (("publish", "--version", ""), "--version"),
+        (("publish", ""), "RUN"),
+        (("build", "--run", ""), "--run"),
+        (("build", "-c", ""), "--config"),
+        (("build", "--previous", "somewhere", "--previous", ""), "--previous"),
+        (("build", "--set", ""), "--set"),
+        (("validate", "data", "--previous", ""), "--previous"),
+        (("dedup", "data", "--out", ""), "--out"),
+        (("dedup", "data", "--index", ""), "--index"),
+        (("dedup", "data", "--on", " ,"), "--on"),
+        (("versions", "list", ""), "TARGET"),
+        (("journal", "stats", ""), "RUN"),
+    ],
+)
+def test_an_empty_value_is_no_default(words: tuple[str, ...], named: str, run: Callable[..., int]) -> None:
+    assert run(*words) == 2
+    assert named in run.err  # type: ignore[attr-defined]
+    assert "is empty" in run.err  # type: ignore[attr-defined]
+
+
 def test_versions_that_differ_are_no_finding(run: Callable[..., int], tmp_path: Path) -> None:
     config = copy_demo(tmp_path)
     assert run("build", "-c", config, "--run", tmp_path / "a") == 0

@@ -462,7 +462,7 @@ def test_the_command_says_what_it_could_not_read_and_what_it_wrote(corpus: Path,
     config = tmp_path / "f.yaml"
     config.write_text(json.dumps({"name": "t", "sources": [{"name": "a", "path": "x"}], "filter": {"min_words": 20}}))
     result = invoke("filter", corpus, "-c", config, "-o", tmp_path / "kept.parquet")
-    assert result.stderr.splitlines() == ["not read: not_json 1", f"1 rows written to {tmp_path / 'kept.parquet'}"]
+    assert result.stderr.splitlines() == ["not read: not_json 1", f"1 row written to {tmp_path / 'kept.parquet'}"]
     assert pl.read_parquet(tmp_path / "kept.parquet").height == 1
 
 

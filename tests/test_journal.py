@@ -116,7 +116,7 @@ def test_verify_finds_a_changed_reply_and_prune_takes_it_out(run: Path) -> None:
     ]
     assert "3 faults in 4 replies" in found.stderr
     assert call("journal", "prune", run, "--damaged", "--yes").stdout == "removed 3 damaged replies\n"
-    assert call("journal", "verify", run).stdout == "1 replies, all sound\n"
+    assert call("journal", "verify", run).stdout == "1 reply, all sound\n"
 
 
 def test_a_journal_of_format_1_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -58,19 +58,19 @@ ONE_TO_ONE = FilterStage(FilterConfig()).contract
 GIVEN = passages("p1", "p2", "p3")
 
 FAULTS: dict[str, tuple[Outcome, str]] = {
-    "loses a row": (Outcome(passages("p1", "p3"), NO_DROPS), "1 rows lost: p2;"),
+    "loses a row": (Outcome(passages("p1", "p3"), NO_DROPS), "1 row lost: p2;"),
     "loses all rows": (Outcome(passages(), NO_DROPS), "3 rows lost: p1, p2, p3;"),
     "doubles a row": (Outcome(passages("p1", "p2", "p2", "p3"), NO_DROPS), "came out twice: p2;"),
-    "changes an id": (Outcome(renamed(GIVEN, "p2", "p9"), NO_DROPS), "1 rows lost: p2;"),
+    "changes an id": (Outcome(renamed(GIVEN, "p2", "p9"), NO_DROPS), "1 row lost: p2;"),
     "empties an id": (Outcome(nulled(GIVEN, "p2"), NO_DROPS), "came out without a parent"),
-    "invents a row": (Outcome(passages("p1", "p2", "p3", "p9"), NO_DROPS), "1 rows left that never entered: p9;"),
-    "invents a drop": (Outcome(GIVEN, drop("p9")), "1 rows left that never entered: p9;"),
-    "drops and keeps": (Outcome(GIVEN, drop("p2")), "1 rows both kept and dropped: p2;"),
+    "invents a row": (Outcome(passages("p1", "p2", "p3", "p9"), NO_DROPS), "1 row left that never entered: p9;"),
+    "invents a drop": (Outcome(GIVEN, drop("p9")), "1 row left that never entered: p9;"),
+    "drops and keeps": (Outcome(GIVEN, drop("p2")), "1 row both kept and dropped: p2;"),
     "drops twice": (
         Outcome(passages("p1", "p3"), pl.concat([drop("p2"), drop("p2", "language")])),
         "dropped twice: p2",
     ),
-    "drops without a reason": (Outcome(passages("p1", "p3"), drop("p2", "")), "1 rows dropped without a reason: p2;"),
+    "drops without a reason": (Outcome(passages("p1", "p3"), drop("p2", "")), "1 row dropped without a reason: p2;"),
     "loses a column": (Outcome(GIVEN.drop("license"), NO_DROPS), "wrong columns ['license']"),
     "adds a column": (Outcome(GIVEN.with_columns(score=pl.lit(1)), NO_DROPS), "wrong columns ['score']"),
     "changes a type": (Outcome(GIVEN.cast({"span_end": pl.Int32()}), NO_DROPS), "wrong columns ['span_end']"),
@@ -121,7 +121,7 @@ def test_fan_out_counts_a_passage_once_however_many_questions_it_has() -> None:
 @pytest.mark.parametrize(
     ("kept", "dropped", "message"),
     [
-        (questions(("p1", "i1"), ("p3", "i3")), NO_DROPS, "generate: 1 rows lost: p2;"),
+        (questions(("p1", "i1"), ("p3", "i3")), NO_DROPS, "generate: 1 row lost: p2;"),
         (questions(("p1", "i1"), ("p2", "i1"), ("p3", "i3")), NO_DROPS, "came out twice: i1;"),
         (questions(("p1", "i1"), ("p2", "i2"), ("p3", "i3")), drop("p3"), "both kept and dropped: p3;"),
         (questions(("p1", "i1"), ("p2", "i2"), ("p3", "i3"), ("p4", "i4")), NO_DROPS, "never entered: p4;"),
@@ -151,7 +151,7 @@ def test_fan_in_counts_every_answer_that_a_sample_names() -> None:
 @pytest.mark.parametrize(
     ("kept", "dropped", "message"),
     [
-        (samples({"response_id": "r1"}), drop("r2"), "rank: 1 rows lost: r3;"),
+        (samples({"response_id": "r1"}), drop("r2"), "rank: 1 row lost: r3;"),
         (samples({"response_id": "r1", "reasoning_id": "r9"}), NO_DROPS, "rank: 2 rows lost: r2, r3;"),
         (samples({"response_id": "r1", "reasoning_id": "r2"}), drop("r2"), "both kept and dropped: r2;"),
         (samples({"response_id": "r1"}, {"response_id": "r2"}), drop("r3"), "came out twice: i1;"),
@@ -312,6 +312,6 @@ class Forgetful:
 
 def test_a_global_stage_is_accounted_for_as_well(tmp_path: Path) -> None:
     plan, run = two_shards(tmp_path), tmp_path / "run"
-    with pytest.raises(ReconcileError, match="filter: 1 rows lost: p"):
+    with pytest.raises(ReconcileError, match="filter: 1 row lost: p"):
         run_build(plan, run, stages=with_stage(plan, Forgetful()))
     assert [path.name for path in stage_folder(run, "filter").iterdir()] == ["begun.json"]

@@ -54,6 +54,25 @@ def releases(published: Path, tmp_path: Path) -> Path:
     return shutil.copytree(published, tmp_path / "releases")
 
 
+def said_of(*arguments: object) -> str:
+    return CliRunner().invoke(cli, ["versions", "diff", *map(str, arguments)]).stdout
+
+
+def test_a_diff_calls_a_retraction_what_it_was_published_as(releases: Path) -> None:
+    gone = min(rows_of(releases / "1.0.0")["sft"])
+    assert str(take_out(releases, ids=[gone]).publication.version) == "1.0.1"
+    assert said_of(releases, "1.0.0", "1.0.1").startswith("change: patch (a retraction)\n")
+    assert said_of(releases, "1.0.1", "1.0.0").startswith("change: minor (seen back from 1.0.1 to 1.0.0)\n")
+    found = json.loads(said_of(releases, "1.0.0", "1.0.1", "--json"))
+    assert (found["change"], found["content_change"], found["why"]) == ("patch", "minor", "a retraction")
+
+
+def test_a_diff_says_where_a_number_is_higher_than_needed(releases: Path, small: Path) -> None:
+    put(small, releases, version="2.0.0")
+    said = said_of(releases, "1.0.0", "2.0.0").splitlines()[0]
+    assert said in ("change: major", "change: major (by its number; what differs would be minor)")
+
+
 def take_out(releases: Path, **options: Any) -> Retraction:
     return retract(open_target(str(releases)), **{"reason": "a patient is named", "date": DAY, **options})
 

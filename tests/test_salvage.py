@@ -315,7 +315,7 @@ def test_an_empty_file_is_no_empty_journal(run: Path) -> None:
     (run / "journal.sqlite").write_bytes(b"")
     with pytest.raises(StoreError, match=r"the file is empty.*journal salvage"):
         Journal(run / "journal.sqlite")
-    assert call("journal", "salvage", run).stdout.startswith("0 replies recovered, 0 bad, 1 pages unreadable")
+    assert call("journal", "salvage", run).stdout.startswith("0 replies recovered, 0 bad, 1 page unreadable")
     assert entries(run) == {}
 
 

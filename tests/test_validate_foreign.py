@@ -797,3 +797,50 @@ def test_odd_records_end_as_findings_and_not_in_a_traceback(tmp_path: Path, line
     run = CliRunner().invoke(cli, ["validate", str(path), "--json"])
     assert run.exit_code in (0, 1), run.output
     assert json.loads(run.output)["rows"] == 7
+
+
+# --- places and inner columns ----------------------------------------------------------------------------------------
+
+
+def nested(answer: str, number: int = 0) -> Row:
+    return {"key": number, "fields": {"prompt": QUESTIONS[number], "answer": answer}, "license": "MIT"}
+
+
+def test_elements_of_a_list_are_named_by_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([*SOUND, row("N/A"), "no object", SOUND[0], row("Otherwise.", QUESTIONS[1])], indent=1))
+    report = validate(path)
+    places = {rule: [place for place, _ in found] for rule, found in broken(report).items()}
+    assert places["empty"] == ["rows.json[6]"]
+    assert places["schema"] == ["rows.json[7]"]
+    assert places["repeats"] == ["rows.json[8]"]
+    assert places["conflicts"] == ["rows.json[9]"]
+    facts = [fault.fact for fault in report.faults if fault.rule in ("repeats", "conflicts")]
+    assert "rows.json[0]" in facts[0]
+    assert "rows.json[1]" in facts[1]
+    lines = write(tmp_path, *SOUND, row("N/A"))
+    assert broken(validate(lines))["empty"] == [("rows.jsonl:7", "placeholder")]
+
+
+def test_questions_and_answers_inside_of_a_column_go_through_every_rule(tmp_path: Path) -> None:
+    rows = [nested(answer, number) for number, answer in enumerate(ANSWERS)]
+    bad = [nested(NOTE), nested(""), nested("I'm sorry, but I cannot help with that."), nested("Half \u202e turned.")]
+    path = write(tmp_path, *rows, *bad)
+    found = {rule: [place for place, _ in each] for rule, each in broken(validate(path)).items()}
+    assert found["phi"][0] == "rows.jsonl:7"
+    assert found["empty"] == ["rows.jsonl:8"]
+    assert found["refusal"] == ["rows.jsonl:9"]
+    assert found["characters"] == ["rows.jsonl:10"]
+    assert "rows.jsonl:7" in found["conflicts"]
+    pq.write_table(pa.Table.from_pylist([*rows, *bad]), tmp_path / "rows.parquet")
+    assert [place for place, _ in broken(validate(tmp_path / "rows.parquet"))["empty"]] == ["rows.parquet:8"]
+
+
+def test_texts_beside_the_questions_and_answers_are_named_with_their_share(tmp_path: Path) -> None:
+    beside = [{**each, "fields": {"prompt": "And?", "answer": ""}} for each in SOUND[:3]]
+    report = validate(write(tmp_path, *beside, *SOUND[3:], row(ANSWERS[0], meta={"by": "us"})))
+    for rule in ("empty", "refusal", "repeats"):
+        result = report.results()[rule]
+        assert (result.state, result.share) == ("ok", None)
+        assert result.why == "texts inside of `fields` (43% of rows), beside the questions and answers"
+    assert report.results()["characters"].why is None

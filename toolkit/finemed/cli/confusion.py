@@ -49,9 +49,12 @@ def confusion(run: Path, against: str, config_path: Path | None, as_json: bool) 
 
 
 def _page(found: Confusion) -> Iterator[str]:
-    yield f"{found.method} (columns) against {found.against} (rows): {found.compared} passages compared"
+    from finemed.records.counts import how_many
+
+    yield f"{found.method} (columns) against {found.against} (rows): {how_many(found.compared, 'passage')} compared"
     if found.missing or found.unused:
-        yield f"{found.missing} passages of the run without a counterpart, {found.unused} labels without a passage"
+        labels = how_many(found.unused, "label")
+        yield f"{how_many(found.missing, 'passage')} of the run without a counterpart, {labels} without a passage"
     yield ""
     yield from _matrix(found)
     yield ""

@@ -71,9 +71,10 @@ def decontaminate(
 
     from finemed.config import load_section
     from finemed.publish.inspect.status import printable
+    from finemed.records.counts import how_many
     from finemed.stages.decontaminate import BenchmarkIndex
     from finemed.standalone.decontaminate import decontaminate_table, explain
-    from finemed.standalone.reading import open_parts, read_lines
+    from finemed.standalone.reading import check_whole, open_parts, read_lines
     from finemed.standalone.table import check_endings, write_table
 
     check_endings(out, dropped)
@@ -94,16 +95,19 @@ def decontaminate(
     summary = found.summary()
     if as_json:
         click.echo(json.dumps(summary, indent=2))
+        check_whole(found.table)
         return
     for line in read_lines(summary):
         click.echo(printable(line))
-    click.echo(f"{summary['rows']:,} rows, {summary['contaminated']:,} hold a benchmark item")
+    held = how_many(summary["contaminated"], "holds", "hold")
+    click.echo(f"{how_many(summary['rows'], 'row')}, {held} a benchmark item")
     if summary["parts"]:
         click.echo("  found in " + ", ".join(f"{printable(part)} {rows:,}" for part, rows in summary["parts"].items()))
     for name, counts in summary["benchmarks"].items():
-        click.echo(f"  {printable(name)}: {counts['rows']:,} rows ({counts['items']:,} items)")
+        click.echo(f"  {printable(name)}: {how_many(counts['rows'], 'row')} ({how_many(counts['items'], 'item')})")
     if summary["unmatchable_items"]:
-        click.echo(f"{summary['unmatchable_items']:,} items say too little to be ever found")
+        click.echo(f"{how_many(summary['unmatchable_items'], 'item says', 'items say')} too little to be ever found")
+    check_whole(found.table)
 
 
 def _lines(told: OverlapExplanation, printable: Any) -> list[str]:

@@ -73,9 +73,10 @@ def dedup(
 
     from finemed.config import load_section
     from finemed.publish.inspect.status import printable
+    from finemed.records.counts import how_many
     from finemed.standalone.dedup import dedup_table, rebuild
     from finemed.standalone.dedup_explain import explain
-    from finemed.standalone.reading import open_parts, read_lines, shared_lines
+    from finemed.standalone.reading import check_whole, open_parts, read_lines, shared_lines
     from finemed.standalone.table import check_endings, write_table
 
     check_endings(out, dropped)
@@ -85,7 +86,7 @@ def dedup(
     base = config_path.parent if config_path else Path()
     if rebuild_index:
         count = rebuild(config, base)
-        click.echo(f"index.json made again from {count:,} segments", err=True)
+        click.echo(f"index.json made again from {how_many(count, 'segment')}", err=True)
     table = open_parts(target, on=on, row_id=row_id)
     update = config.index is not None and not no_update and wanted is None
     columns = {"title": title, "quality": quality, "source": source}
@@ -102,33 +103,42 @@ def dedup(
     lines = [*map(printable, read_lines(summary)), *map(printable, _summary(summary))]
     lines += map(printable, shared_lines(summary, "lead to no comparison"))
     click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(lines))
+    check_whole(table)
 
 
 def _summary(counts: dict[str, Any]) -> list[str]:
+    from finemed.records.counts import how_many
+
     gone = sum(counts["dropped"].values())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts["dropped"].items())
-    lines = [f"{counts['rows']:,} rows, {counts['kept']:,} kept, {gone:,} dropped" + (f" ({reasons})" if gone else "")]
+    rows = how_many(counts["rows"], "row")
+    lines = [f"{rows}, {counts['kept']:,} kept, {gone:,} dropped" + (f" ({reasons})" if gone else "")]
     if counts["quarantined"]:
         lines[0] += f", {counts['quarantined']:,} not read"
     if counts["clinical_variants"]:
-        lines.append(f"{counts['clinical_variants']:,} kept as clinical variants of another row")
+        kept = how_many(counts["clinical_variants"], "kept as a clinical variant", "kept as clinical variants")
+        lines.append(f"{kept} of another row")
     if counts["already_indexed"]:
-        lines.append(f"{counts['already_indexed']:,} were in the index already")
+        lines.append(f"{how_many(counts['already_indexed'], 'was', 'were')} in the index already")
     if counts["not_comparable"]:
-        lines.append(f"{counts['not_comparable']:,} rows of the index have other parts and were not compared")
+        told = how_many(counts["not_comparable"], "row of the index has", "rows of the index have")
+        lines.append(f"{told} other parts and {'was' if counts['not_comparable'] == 1 else 'were'} not compared")
     if counts["not_compared"]:
-        lines.append(f"{counts['not_compared']:,} comparisons left out for size (raise max_bucket)")
+        lines.append(f"{how_many(counts['not_compared'], 'comparison')} left out for size (raise max_bucket)")
     return lines
 
 
 def _lines(told: Explanation, printable: Any) -> list[str]:
+    from finemed.records.counts import how_many
+
     lines = [f"{printable(told.row_id)}: {printable(told.verdict)}"]
     for part in told.parts:
         shared = f" ({part.rows:,} rows have it)" if part.rows > 1 else ""
         lines.append(f"  {printable(part.part)}{shared}: {printable(part.text)[:400]}")
     if told.keeps_out:
         shown = ", ".join(map(printable, told.keeps_out[:10]))
-        lines.append(f"{len(told.keeps_out)} rows repeat it: {shown}{' ...' if len(told.keeps_out) > 10 else ''}")
+        more = " ..." if len(told.keeps_out) > 10 else ""
+        lines.append(f"{how_many(len(told.keeps_out), 'row repeats', 'rows repeat')} it: {shown}{more}")
     lines.append("Most similar rows:" if told.nearest else "No other row shares a word sequence with it.")
     for row in told.nearest:
         apart = f"  differs: {printable(row.difference)}" if row.difference else ""

@@ -54,6 +54,7 @@ def filter(
     from finemed.publish.inspect.explain import explain
     from finemed.publish.inspect.filter import open_targets, write_kept
     from finemed.publish.inspect.status import printable
+    from finemed.records.counts import how_many
 
     found = open_targets(targets, config_path, overrides, text)
     if found.note:
@@ -76,13 +77,15 @@ def filter(
             "not read: " + ", ".join(f"{fault} {count}" for fault, count in sorted(found.faults.items())), err=True
         )
     if out is not None:
-        click.echo(f"{write_kept(found, out):,} rows written to {out}", err=True)
+        click.echo(f"{how_many(write_kept(found, out), 'row')} written to {out}", err=True)
 
 
 def _table(table: dict[str, SourceCount]) -> list[str]:
+    from finemed.records.counts import how_many
+
     lines = []
     for source, count in table.items():
-        lines.append(f"{source}: {count.rows:,} passages, {count.kept:,} kept")
+        lines.append(f"{source}: {how_many(count.rows, 'passage')}, {count.kept:,} kept")
         lines.append(f"  {'rule':<16}{'fails':>10}{'dropped by':>12}{'only this':>11}")
         lines += [
             f"  {rule:<16}{own.fails:>10,}{own.dropped:>12,}{own.alone:>11,}"

@@ -50,6 +50,8 @@ def verify(run: Path) -> None:
 
     A file that cannot be read at all is refused; `finemed journal salvage` is for it.
     """
+    from finemed.records.counts import how_many
+
     opened = _open(run)
     count, faults = opened.verify()
     aside = opened.damaged()
@@ -58,9 +60,10 @@ def verify(run: Path) -> None:
     if len(faults) > SHOWN:
         click.echo(f"and {len(faults) - SHOWN:,} more")
     if aside:
-        click.echo(f"{aside:,} damaged replies were set aside before; `finemed journal prune --damaged` removes them")
+        told = how_many(aside, "damaged reply was", "damaged replies were")
+        click.echo(f"{told} set aside before; `finemed journal prune --damaged` removes them")
     if not faults:
-        click.echo(f"{count:,} replies, all sound")
+        click.echo(f"{how_many(count, 'reply', 'replies')}, all sound")
         return
     if any(not fault.key for fault in faults):
         remedy = f"`finemed journal salvage {run}` takes out every reply that can be read and keeps the old file"
@@ -68,7 +71,8 @@ def verify(run: Path) -> None:
         remedy = (
             "the next build sets them aside and makes their calls again; `finemed journal prune --damaged` removes them"
         )
-    click.echo(f"finemed: {run / 'journal.sqlite'}: {len(faults)} faults in {count:,} replies; {remedy}", err=True)
+    told = f"{how_many(len(faults), 'fault')} in {how_many(count, 'reply', 'replies')}"
+    click.echo(f"finemed: {run / 'journal.sqlite'}: {told}; {remedy}", err=True)
     raise click.exceptions.Exit(1)
 
 
@@ -81,17 +85,18 @@ def salvage(run: Path, as_json: bool) -> None:
     The old file is kept as journal.damaged-N.sqlite. Replies that are lost are asked for, and paid, again by the next
     build that needs them. Does nothing where all replies are sound.
     """
+    from finemed.records.counts import how_many
     from finemed.store.salvage import salvage as take_out
 
     result = take_out(run)
     if as_json:
         click.echo(json.dumps(result.plain(), indent=2))
     elif result.kept is None:
-        click.echo(f"{result.recovered:,} replies, all sound; nothing to salvage")
+        click.echo(f"{how_many(result.recovered, 'reply', 'replies')}, all sound; nothing to salvage")
     else:
         click.echo(
-            f"{result.recovered:,} replies recovered, {result.bad:,} bad, {result.unreadable:,} pages unreadable; the "
-            f"old file is {result.kept}"
+            f"{how_many(result.recovered, 'reply', 'replies')} recovered, {result.bad:,} bad, "
+            f"{how_many(result.unreadable, 'page')} unreadable; the old file is {result.kept}"
         )
 
 
@@ -122,6 +127,8 @@ def export(run: Path, task: str | None, model: str | None, output: Path | None) 
 @click.option("--yes", is_flag=True, help="Really remove them; without it, nothing but a count is told.")
 def prune(run: Path, task: str | None, model: str | None, before: str | None, damaged: bool, yes: bool) -> None:
     """Remove stored replies. What a stage still needs will be asked, and paid, again."""
+    from finemed.records.counts import how_many
+
     if not (task or model or before or damaged):
         raise click.UsageError("say which: --task, --model, --before or --damaged")
     if damaged and (task or model or before):
@@ -129,10 +136,10 @@ def prune(run: Path, task: str | None, model: str | None, before: str | None, da
     found = _open(run)
     if damaged:
         count = sum(1 for fault in found.verify()[1] if fault.key) + found.damaged()
-        told = f"{count:,} damaged replies"
+        told = how_many(count, "damaged reply", "damaged replies")
     else:
         count, tokens = found.count(task=task, model=model, before=before)
-        told = f"{count:,} replies that cost {tokens:,} tokens"
+        told = f"{how_many(count, 'reply', 'replies')} that cost {how_many(tokens, 'token')}"
     if not yes:
         click.echo(f"would remove {told}; add --yes to do it")
         return

@@ -34,4 +34,4 @@ def ledger(
     if total == 0:
         click.echo(f"no {'remark' if kept else 'dropped row'} matches", err=True)
     if len(rows) < total:
-        click.echo(f"{len(rows)} of {total} rows shown; --limit 0 shows all", err=True)
+        click.echo(f"{len(rows):,} of {total:,} rows shown; --limit 0 shows all", err=True)

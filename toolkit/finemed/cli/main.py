@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import click
 
 from finemed import __version__
+from finemed.cli.options import refuse_empty
 from finemed.cli.streams import printable
 from finemed.errors import ConfigError, FineMedError, InternalError
 
@@ -59,6 +60,7 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"finemed.cli.{cmd_name}"), cmd_name)
         _mark_examples(command)
+        refuse_empty(command)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -53,11 +53,13 @@ def plan(config_path: Path, run: Path | None, overrides: tuple[str, ...], as_jso
             f"{stage.stage:<14} {stage.model[:34]:<34} {stage.rows:>9,} {stage.calls:>9,} {stage.stored:>8,}"
             f" {stage.prompt_tokens:>12,} {stage.completion_tokens:>12,} {price:>12} {time:>9}"
         )
+    from finemed.records.counts import how_many
+
     whole = found.plain()
     total = "unknown: a model has no price" if found.cost is None else f"{found.cost:,.2f}"
     click.echo(
-        f"in all {whole['calls']:,} calls, {whole['prompt_tokens']:,} tokens in, {whole['completion_tokens']:,} out; "
-        f"cost {total}; re-asks not included"
+        f"in all {how_many(whole['calls'], 'call')}, {how_many(whole['prompt_tokens'], 'token')} in, "
+        f"{whole['completion_tokens']:,} out; cost {total}; re-asks not included"
     )
     for stage in found.stages:
         click.echo(f"  {stage.stage} rests on: {stage.rests_on}")

@@ -21,9 +21,11 @@ EVERY_S = 10.0
 
 def spoken(tally: Tally) -> str:
     """Calls, tokens, money and failures in one line."""
-    parts = [f"{tally.calls:,} calls"]
+    from finemed.records.counts import how_many
+
+    parts = [how_many(tally.calls, "call")]
     if tally.stored:
-        parts.append(f"{tally.stored:,} stored replies")
+        parts.append(how_many(tally.stored, "stored reply", "stored replies"))
     parts.append(f"{tally.prompt_tokens:,} + {tally.completion_tokens:,} tokens")
     if tally.price is not None and tally.cost is not None:
         parts.append(f"{money(tally.cost)} {tally.price.currency}")

@@ -103,6 +103,8 @@ def told(done: Publication, name: str, *, dry_run: bool) -> str:
             f"The build was not given {', '.join(done.not_held)} of {name}, so it did not hold its splits against them "
             f"(no row changed sides all the same); build with `finemed build --previous {name}`."
         )
+    if done.warning:
+        lines.append(done.warning)
     if done.version is None:
         last = done.parent.version if done.parent else "the last version"
         lines.append(f"Nothing differs from {last} of {name}; no version was made.")

@@ -51,6 +51,7 @@ def retract(
     from finemed.cli.publish import show_draft, told
     from finemed.publish.targets.target import open_target
     from finemed.publish.versions.retract import retract as retract_rows
+    from finemed.records.counts import how_many
 
     done = retract_rows(
         open_target(to, onto_head=onto_head),
@@ -74,7 +75,7 @@ def retract(
     if done.only_older:
         click.echo(f"Only in versions before the last one: {', '.join(done.only_older)}.", err=True)
     for path, rows in done.purged.items():
-        click.echo(f"{path}: {rows:,} rows {'would be ' if dry_run else ''}purged.", err=True)
+        click.echo(f"{path}: {how_many(rows, 'row')} {'would be ' if dry_run else ''}purged.", err=True)
     click.echo(told(published, to, dry_run=dry_run), err=True)
     if published.ref:
         click.echo("Older versions still hold the rows; docs/versions.md says how to delete them.", err=True)

@@ -74,9 +74,10 @@ def split(
     from finemed.config import load_section
     from finemed.publish.inspect.status import printable
     from finemed.publish.versions.previous import earlier_versions
+    from finemed.records.counts import how_many
     from finemed.stages.split import LARGE_SHARE
     from finemed.standalone.earlier import together
-    from finemed.standalone.reading import open_parts, read_lines, shared_lines
+    from finemed.standalone.reading import check_whole, open_parts, read_lines, shared_lines
     from finemed.standalone.split import earlier_tables, split_table
     from finemed.standalone.table import check_endings, write_table
 
@@ -107,24 +108,29 @@ def split(
             )
     if as_json:
         click.echo(json.dumps(report, indent=2))
+        check_whole(table)
         return
     for line in read_lines(report):
         click.echo(printable(line))
     click.echo(", ".join(f"{name} {rows:,}" for name, rows in report["splits"].items()))
-    click.echo(f"{report['components']:,} components")
+    click.echo(how_many(report["components"], "component"))
     if earlier is not None:
         held = report["previous"]
-        click.echo(f"held against earlier versions: {held['pinned']:,} rows pinned, {held['bridges']:,} between splits")
+        rows = how_many(held["pinned"], "row")
+        click.echo(f"held against earlier versions: {rows} pinned, {held['bridges']:,} between splits")
         for name, detail in list(found.parts.gone.items())[:20]:
             click.echo(f"  {printable(name)}: bridges_splits, {printable(detail)}", err=True)
     total = sum(report["splits"].values())
     for part in report["largest"]:
         if part["rows"] > max(1, LARGE_SHARE * total):
-            click.echo(f"  {printable(part['component'])}: {part['rows']:,} rows, {part['rows'] / total:.1%} of all")
+            click.echo(
+                f"  {printable(part['component'])}: {how_many(part['rows'], 'row')}, {part['rows'] / total:.1%} of all"
+            )
     for line in shared_lines(report, "say too little to join rows"):
         click.echo(printable(line))
     if report["joined_unverified"]:
-        click.echo(f"{report['joined_unverified']:,} rows joined a large bucket without being compared")
+        click.echo(f"{how_many(report['joined_unverified'], 'row')} joined a large bucket without being compared")
+    check_whole(table)
 
 
 def _lines(told: dict[str, Any], printable: Any) -> list[str]:

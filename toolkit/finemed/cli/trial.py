@@ -62,13 +62,15 @@ def trial(
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
+    from finemed.records.counts import how_many
+
     states = ", ".join(f"{state} {count}" for state, count in entry["states"].items())
     calls = max(1, entry["calls"])
     tokens = f"{entry['prompt_tokens'] / calls:,.0f} + {entry['completion_tokens'] / calls:,.0f} tokens a call"
     rate = f", {entry['calls_per_second']:.1f} calls/s" if entry["calls_per_second"] else ""
     made = f"{tokens}{rate}" if entry["calls"] else "all replies stored before"
     lines = [
-        f"{entry['stage']} ({entry['prompt']}, {entry['model']}): {entry['rows']} rows, {states}; "
+        f"{entry['stage']} ({entry['prompt']}, {entry['model']}): {how_many(entry['rows'], 'row')}, {states}; "
         f"{entry['parsed_share']:.0%} readable; {made}"
     ]
     for score, counts in entry["spread"].items():

@@ -66,7 +66,9 @@ def validate(
 
 
 def _lines(report: Report, limit: int) -> Iterator[str]:
-    yield f"{report.path}: {report.kind}, {report.rows:,} rows"
+    from finemed.records.counts import how_many
+
+    yield f"{report.path}: {report.kind}, {how_many(report.rows, 'row')}"
     for result in report.results().values():
         yield f"{result.rule}: {_answer(result)}"
         for finding in result.findings:
@@ -83,12 +85,13 @@ def _lines(report: Report, limit: int) -> Iterator[str]:
 
 def _answer(result: Result) -> str:
     from finemed.publish.checks.faults import percent
+    from finemed.records.counts import how_many
 
     if result.state == "not_checked":
         return f"not checked: {result.why}"
     answer = "ok"
     if result.state == "failed":
-        answer = f"failed, {result.count:,} {'finding' if result.count == 1 else 'findings'}"
+        answer = f"failed, {how_many(result.count, 'finding')}"
     if result.share is not None:
         return (
             f"{answer} for {percent(result.share)} of rows; not checked for {percent(1 - result.share)}: {result.why}"

@@ -76,10 +76,14 @@ def diff_(target: str, old: str, new: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.plain(), indent=2))
         return
-    click.echo(shown(unescape(f"change: {found.change}\n{found.markdown()}")), nl=False)
+    change, why = found.step()
+    told = f"change: {change}" + (f" ({why})" if why else "")
+    click.echo(shown(unescape(f"{told}\n{found.markdown()}")), nl=False)
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
+    from finemed.records.counts import how_many
+
     parent = found["parent"]["version"] if found["parent"] else "none"
     lines = [f"version {found['version']}, {found['date']}, after {parent}", f"release_hash: {found['release_hash']}"]
     for config, splits in found["rows"].items():
@@ -87,5 +91,5 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [f"{kind}: {', '.join(counts)}" for kind, counts in found["models"].items()]
     for row in found["sources"]:
         terms = f"{row['license'] or 'licence unknown'}, {row['attribution'] or 'no attribution'}"
-        lines.append(f"source {row['source']}: {terms}, {row['questions']:,} questions")
+        lines.append(f"source {row['source']}: {terms}, {how_many(row['questions'], 'question')}")
     return [*lines, f"retracted ids and sources: {found['tombstones']:,}"]

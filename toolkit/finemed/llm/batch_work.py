@@ -20,6 +20,7 @@ from finemed.errors import BackendError
 from finemed.llm.base import Completion, Request
 from finemed.llm.batch_api import Batch, BatchApi
 from finemed.llm.batch_lines import is_reply, key_of, read_line, request_line
+from finemed.records.counts import how_many
 
 SCOPE, PROMPTS = "finemed", "prompts"
 """Keys of the metadata: whose requests a batch holds, and of which prompts."""
@@ -63,7 +64,7 @@ class Earlier:
             else:
                 held = {key_of(line) for line in self._api.lines(batch.input_file)}
                 self._batches = dict.fromkeys(held, batch.id) | self._batches
-            self._say(f"found batch {batch.id} ({batch.status}, {len(held):,} requests)")
+            self._say(f"found batch {batch.id} ({batch.status}, {how_many(len(held), 'request')})")
 
 
 class Work:
@@ -146,7 +147,8 @@ class Work:
         self._under_way[batch.id] = asked
         self._wait = self._settings.poll_s
         self._say(
-            f"batch {batch.id}: {len(asked):,} requests; a stop loses nothing, the same command waits for it again"
+            f"batch {batch.id}: {how_many(len(asked), 'request')}; a stop loses nothing, the same command waits for it "
+            "again"
         )
         if batch.metadata.get(SCOPE) is None:
             self._say("the server keeps no metadata of batches; after a stop this batch would be paid for again")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import polars as pl
 
 from finemed.errors import ReconcileError
+from finemed.records.counts import how_many
 from finemed.stages.base import Contract, Outcome
 from finemed.store.shards import DROP_SCHEMA, ShardFolder
 
@@ -97,4 +98,6 @@ def reconcile_totals(contract: Contract, folder: ShardFolder, rows_in: int | Non
 def _refuse(stage: str, what: str, ids: pl.Series) -> None:
     if ids.len():
         shown = ", ".join(str(value) for value in ids.unique(maintain_order=True).head(5))
-        raise ReconcileError(f"{stage}: {ids.len()} rows {what}: {shown}; nothing of this shard was written")
+        raise ReconcileError(
+            f"{stage}: {how_many(ids.len(), 'row')} {what}: {shown}; nothing of this shard was written"
+        )

@@ -10,9 +10,11 @@ from finemed.engines.base import Progress
 from finemed.llm.accounting import Budget
 from finemed.pipeline.plan import Plan, stage_number
 from finemed.pipeline.run import RunResult, preview, run_build
+from finemed.publish.licences import licence_warning
 from finemed.publish.pools import refuse_colliding_views
 from finemed.publish.release import Release, release_intact, write_release
 from finemed.records import POOLS
+from finemed.records.counts import how_many
 from finemed.store.atomic import locked
 from finemed.store.shards import Say, unheard
 
@@ -58,6 +60,8 @@ class BuildOutcome:
         licences = self.release.manifest["figures"]["licences"]
         unnamed = sorted({row["source"] for row in licences if not row["license"]})
         unlicensed = f"No licence is stated for {', '.join(unnamed)}; the card says so.\n" if unnamed else ""
+        warning = licence_warning(self.release.manifest["card"]["license"], licences)
+        unlicensed += f"{warning}\n" if warning else ""
         return (
             f"{unread}{unlicensed}Rows: {counts}.\n{self._held()}"
             f"Load it:   datasets.load_dataset({str(self.release.path)!r}, {next(iter(configs))!r})\n"
@@ -77,7 +81,7 @@ class BuildOutcome:
             else ""
         )
         return (
-            f"Splits held against {versions}: {held['pinned']:,} rows pinned, {held['bridges']:,} left out "
+            f"Splits held against {versions}: {how_many(held['pinned'], 'row')} pinned, {held['bridges']:,} left out "
             f"(`bridges_splits`){conflict}.\n"
         )
 

@@ -35,6 +35,7 @@ from finemed.records import POOLS, PooledSample, frame_schema
 from finemed.records.manifest import FORMAT, HUB_FILES, Manifest
 from finemed.store.atomic import (
     TEMPORARY,
+    NoFileError,
     file_hash,
     read_json,
     remove_temporaries,
@@ -147,7 +148,10 @@ def _intact(target: Path, manifest: dict[str, Any]) -> bool:
     files = manifest.get("files", {})
     if not isinstance(files, dict) or set(_names(target)) - {"manifest.json"} != set(files):
         return False
-    return all(file_hash(target / name) == expected for name, expected in files.items())
+    try:
+        return all(file_hash(target / name) == expected for name, expected in files.items())
+    except (NoFileError, FileNotFoundError):  # a pipe, or a link to nothing
+        return False
 
 
 def _names(folder: Path) -> list[str]:

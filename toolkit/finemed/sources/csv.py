@@ -11,7 +11,8 @@ A row may span lines inside quotes. Where such a row cannot end well, only its f
 after it are read anew.
 
 Between fields stand commas, in .tsv and .tab files tabs; what a first line ``sep=;`` says; or ``;``, a tab or ``|``
-where a header of one column holds it and most of the first rows have as many fields by it as the header.
+where a header of one column holds it and most of the first rows have as many fields by it as the header. Where a
+spreadsheet put quotes around whole lines, ``"text;title"``, the line inside them is what is read.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ def read_csv(file: InputFile) -> Raw:
     """Rows by the names of the header."""
     csv.field_size_limit(MAX_RECORD)
     source = _Source(lines(file))
-    mark, refused = _mark(file, source)
+    mark, wrapped, refused = _mark(file, source)
     if refused is not None:
         yield 1, None, {}, refused
         return
-    rows = _rows(source, mark)
+    rows = _unwrapped(_rows(source, mark), mark) if wrapped else _rows(source, mark)
     header: list[str] = []
     number, line = 0, 0
     try:
@@ -62,15 +63,18 @@ def read_csv(file: InputFile) -> Raw:
         yield number + 1, line + 1, {}, str(broken)
 
 
-def _mark(file: InputFile, source: _Source) -> tuple[str, str | None]:
-    """What stands between the fields of a file; where that cannot be told, why the file is refused."""
+def _mark(file: InputFile, source: _Source) -> tuple[str, bool, str | None]:
+    """What stands between the fields of a file, and whether whole lines are quoted; or why that cannot be told."""
     head = source.peek(FIRST)
     mark = "\t" if is_tabbed(file.name) else ","
     if head and (stated := _STATED.fullmatch(head[0])):
         mark, head = stated[1], head[1:]
         source.skip()
     if _widths(head, mark)[:1] != [1]:
-        return mark, None
+        return mark, False, None
+    quoted = [other for other in dict.fromkeys((mark, *_MARKS)) if _are_wrapped(head, other)]
+    if len(quoted) == 1:
+        return quoted[0], True, None
     fitting, possible = [], []
     for other in _MARKS:
         header, *rows = _widths(head, other) or [1]
@@ -79,20 +83,56 @@ def _mark(file: InputFile, source: _Source) -> tuple[str, str | None]:
             if not rows or 2 * rows.count(header) > len(rows):
                 fitting.append(other)
     if not possible or len(fitting) == 1:
-        return fitting[0] if fitting else mark, None
+        return fitting[0] if fitting else mark, False, None
     held = " and ".join(_MARKS[each] for each in possible)
-    return mark, (
+    refused = (
         f"delimiter: the header is one column that holds {held}, and the first rows do not have as many fields; write "
         "it with commas, and quotes around fields that hold some"
     )
+    return mark, False, refused
 
 
 def _widths(head: Sequence[str], mark: str) -> list[int]:
     """The number of fields of the first rows, up to one that is broken or goes on."""
-    found: list[int] = []
+    return list(map(len, _parsed(head, mark)))
+
+
+def _parsed(head: Sequence[str], mark: str) -> list[list[str]]:
+    found: list[list[str]] = []
     with contextlib.suppress(csv.Error):
-        found.extend(len(row) for row in csv.reader(head, strict=True, delimiter=mark) if row)
+        found.extend(row for row in csv.reader(head, strict=True, delimiter=mark) if row)
     return found
+
+
+def _are_wrapped(head: Sequence[str], mark: str) -> bool:
+    """Whether whole lines stand in quotes, all of them or those where a quote or a comma made a program do so."""
+    rows = _parsed(head, mark)
+    inside = [len(_inside(row, mark) or row) for row in rows]
+    (width, *others), wrapped = inside or [1], sum(len(row) < held for row, held in zip(rows, inside, strict=True))
+    if width < 2 or not others:
+        return False
+    alike = others.count(width)
+    if len(rows[0]) > 1 or mark == ",":  # less sure: the header is not quoted, or the mark is in any text
+        return wrapped > 1 and alike == len(others)
+    return 2 * alike > len(others)
+
+
+def _inside(row: list[str], mark: str) -> list[str] | None:
+    """The fields of a row whose whole line was quoted; None where it holds a broken quote."""
+    if len(row) != 1:
+        return row
+    found = _parsed(row, mark)
+    return found[0] if len(found) == 1 else None
+
+
+def _unwrapped(
+    rows: Iterator[tuple[int, list[str], str | None]], mark: str
+) -> Iterator[tuple[int, list[str], str | None]]:
+    """The rows of a file that has quotes around whole lines."""
+    for line, row, fault in rows:
+        held = row if fault else _inside(row, mark)
+        fault = "broken_quotes: a quote inside the quoted line is not closed" if held is None else fault
+        yield line, held or [], fault
 
 
 def _read(file: InputFile, header: Sequence[str]) -> set[str]:

@@ -68,6 +68,8 @@ SPOKEN = frozenset(
 """Columns that may hold messages."""
 _SIDES = frozenset(("prompt", "chosen", "rejected"))
 _SPOKEN_WORDS = SPOKEN - {"data", "history", "turns"}
+ONLY_SPOKEN = SPOKEN - {"prompt", "chosen", "rejected"}
+"""Columns that hold messages or nothing that a trainer would see."""
 _GIVEN = frozenset(
     [
         "annotations",

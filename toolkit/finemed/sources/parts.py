@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from finemed.sources.nested import Inner, is_address
 from finemed.sources.part_names import (
+    ONLY_SPOKEN,
     Kind,
     chosen_kind,
     is_option,
@@ -100,7 +101,7 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = (), skipped: set[s
         if name in letters and any(named_kind(other) == "question" for other in values):
             of = "context"
         if of is not None:
-            found += column_parts(name, of, value, skipped, alone=len(on) == 1)
+            found += column_parts(name, of, value, skipped, chosen=bool(on), alone=len(on) == 1)
     return found
 
 
@@ -111,7 +112,7 @@ def _whole(value: Any) -> Any:
 
 
 def column_parts(
-    name: str, of: Kind, value: Any, skipped: set[str] | None = None, *, alone: bool = False
+    name: str, of: Kind, value: Any, skipped: set[str] | None = None, *, chosen: bool = False, alone: bool = False
 ) -> list[Part]:
     """The parts of one column.
 
@@ -120,6 +121,7 @@ def column_parts(
         of: what its texts are.
         value: a record's value.
         skipped: as for `read_parts`.
+        chosen: somebody named it.
         alone: nothing else is looked at, so that a number is a text.
 
     Raises:
@@ -130,6 +132,8 @@ def column_parts(
     if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and not alone):
         text = label_text(value, name)
         return [Part(name, "label", text)] if text else []
+    if isinstance(value, Mapping) and leaf(name) in ONLY_SPOKEN and not chosen:
+        return _one_exchange(name, value, set() if skipped is None else skipped)
     if type(value) is str and not _is_more(value, name):
         text = _checked(value, name)
         return [Part(name, of, text)] if text and not (of == "context" and is_address(text)) else []
@@ -137,6 +141,12 @@ def column_parts(
         text = label_text(value, name) if value else ""
         return [Part(name, of, text)] if text else []
     return _read(name, of, value, set() if skipped is None else skipped)
+
+
+def _one_exchange(name: str, value: Mapping[str, Any], skipped: set[str]) -> list[Part]:
+    """An object where a conversation should be: its one message or exchange, or no part; `data` may hold anything."""
+    listed = [dict(value)]
+    return list(_said(name, listed, skipped)) if _are_messages(listed) else list(_by_speaker(name, listed, skipped))
 
 
 def label_text(value: Any, place: str) -> str:

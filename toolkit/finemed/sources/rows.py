@@ -14,7 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from finemed.errors import InputError
 from finemed.sources.columnar import batches, opened, picked, row_values
@@ -25,6 +25,33 @@ from finemed.sources.written import written
 
 See = Callable[[dict[str, Any]], str | None]
 """Takes the values of a row; returns its fault if it cannot be used."""
+
+
+class Placing(NamedTuple):
+    """How the records of a file are named: `r.jsonl:17` by the line, `r.json[16]` by the place in a list, from 0."""
+
+    name: str
+    listed: bool
+
+    @classmethod
+    def of(cls, file: InputFile) -> Placing:
+        return cls(file.name, file.format == "json" and holds_list(file))
+
+    def place(self, number: int, line: int | None) -> str:
+        """Names a record by its number, from 1, or by the line that it begins on."""
+        return self.at(number - 1) if self.listed and line is not None else f"{self.name}:{line or number}"
+
+    def at(self, number: int) -> str:
+        """Names what `number_of` gave."""
+        return f"{self.name}[{number}]" if self.listed else f"{self.name}:{number}"
+
+    @staticmethod
+    def number_of(place: str) -> int:
+        """The number at the end of a place."""
+        return int(_LAST_NUMBER.findall(place)[-1])
+
+
+_LAST_NUMBER = re.compile(r"\d+")
 
 
 @dataclass
@@ -48,11 +75,11 @@ class Lines:
         """Reads a file whole; what `see` finds a fault in is quarantined with what is broken."""
         found = cls(file)
         added = {name: value for name, value in file.partitions.items() if value is not None}
-        listed = file.format == "json" and holds_list(file)
+        placing = Placing.of(file)
         for number, line, values, fault, data in written(file):
             if fault == EMPTY:
                 break
-            place = f"{file.name}[{number - 1}]" if listed and line is not None else f"{file.name}:{line or number}"
+            place = placing.place(number, line)
             if fault is None:
                 if added and not added.keys() <= values.keys():
                     data = joined(data, {name: added[name] for name in added if name not in values})

@@ -25,6 +25,7 @@ import polars as pl
 from finemed.config import SplitConfig
 from finemed.errors import InputError
 from finemed.records import SPLITS
+from finemed.records.counts import how_many
 from finemed.stages.assignment import FACTS, assign
 from finemed.stages.base import Rows
 from finemed.stages.components import ANSWER_LEAST, ANSWER_NGRAM, QUESTION_NGRAM, Alike, Components, components
@@ -95,7 +96,7 @@ def partition(frames: Frames, table: Table, config: SplitConfig, seed: int, earl
     if found.ids.null_count() or found.ids.is_duplicated().any():
         twice = found.ids.filter(found.ids.is_duplicated() | found.ids.is_null())
         raise InputError(
-            f"column `{table.key}`: {twice.len()} rows have no id or one that occurs twice, such as {twice[0]}; "
+            f"column `{table.key}`: {how_many(twice.len(), 'row has', 'rows have')} no id or one that occurs twice, such as {twice[0]}; "
             "name a column of unique ids, or none to have the rows numbered"
         )
     every = config.model_copy(update={"min_rows": {}, "max_rows": {}, "mixture": {}})

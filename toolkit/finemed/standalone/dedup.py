@@ -25,6 +25,7 @@ from finemed.config import DedupConfig
 from finemed.errors import ConfigError
 from finemed.llm.encoder import Encoder
 from finemed.records import Drop, LedgerRow, frame
+from finemed.records.counts import how_many
 from finemed.sources.part_names import Kind
 from finemed.sources.parts import column_of
 from finemed.stages.dedup import COLUMNS, DedupResult, Repeat, Variant, index_at
@@ -234,7 +235,7 @@ def _old_parts(before: pl.DataFrame, table: Table) -> pl.DataFrame:
     names = table.parts["part"].unique().to_list()
     if len(names) > 1:
         raise ConfigError(
-            f"the index holds {unnamed.height:,} rows of one text each, as a build or an earlier version wrote them, "
+            f"the index holds {how_many(unnamed.height, 'row')} of one text each, as a build or an earlier version wrote them, "
             f"and nothing says what else they hold; here are {', '.join(sorted(names)[:6])}: name the one column that "
             "it was made from with --on, or a new folder with --index"
         )

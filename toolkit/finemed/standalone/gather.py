@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,11 @@ import polars as pl
 
 from finemed.errors import ConfigError
 from finemed.sources.content import Tally
+from finemed.sources.files import InputFile
 from finemed.sources.part_names import Kind, is_metadata, is_strict_metadata, named_kind, part_kind
 from finemed.sources.parts import Part, column_of, column_parts, read_parts
 from finemed.sources.paths import named_paths, schema_paths
+from finemed.sources.raw import sample
 from finemed.sources.turns import UnusableError
 
 PARTS = pl.Schema({"row": pl.UInt32(), "part": pl.String(), "kind": pl.String(), "text": pl.String()})
@@ -70,6 +73,9 @@ class Seen:
         self._strong: set[str] = set()
         self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
         self._others: dict[str, _Other] = {}
+        self._shapes: Counter[tuple[str, bool]] = Counter()
+        """Column, and whether an object -> rows of the file."""
+        self._told: dict[str, bool] = {}
         self._untold: dict[str, bool] = {}
         self._rows: list[int] = []
         self._names: list[str] = []
@@ -79,6 +85,8 @@ class Seen:
 
     def take(self, values: dict[str, Any]) -> str | None:
         """The parts and the ids of a row; its fault if it cannot be used."""
+        if (odd := self._odd_one(values)) is not None:
+            return f"not_string: `{odd}` is an object, though it is text in other rows"
         try:
             parts = read_parts(values, self.on, self.skipped)
         except UnusableError as fault:
@@ -100,6 +108,31 @@ class Seen:
                 self.left_out.add(name)
         self._height += 1
         return None
+
+    def begin(self, file: InputFile) -> None:
+        """Looks at the first rows of a file, so that the one object among texts is told from the texts."""
+        self._shapes.clear()
+        if file.format in ("json", "jsonl"):
+            for values in sample(file):
+                self._odd_one(values)
+
+    def _odd_one(self, values: dict[str, Any]) -> str | None:
+        """A column that is compared and holds an object in this row, though most rows before have a text there."""
+        odd = None
+        for name, value in values.items():
+            if isinstance(value, str | list | dict) and self._is_text(name):
+                of = isinstance(value, dict)
+                self._shapes[name, of] += 1
+                if of and self._shapes[name, False] >= self._shapes[name, True]:
+                    odd = odd or name
+        return odd
+
+    def _is_text(self, name: str) -> bool:
+        """Whether a column is compared as text whatever its values are."""
+        if name not in self._told:
+            known = name in self.on if self.on else named_kind(name) not in (None, "label")
+            self._told[name] = known
+        return self._told[name]
 
     def _add(self, row: int, part: Part) -> None:
         self._rows.append(row)

@@ -12,10 +12,15 @@ from dataclasses import replace
 from typing import Any
 
 from finemed.errors import ConfigError, InputError
+from finemed.records.counts import how_many
 from finemed.sources.parts import column_of
 from finemed.standalone.table import Table, open_table
 
 _SHOWN = 20
+NAMED = 5
+"""Places that cannot be used and are named on the terminal."""
+LISTED = 1000
+"""Those that are listed in `--json`."""
 
 
 def open_parts(target: str, *, on: Sequence[str] = (), also: str | None = None, row_id: str | None = None) -> Table:
@@ -50,6 +55,9 @@ def read_summary(table: Table) -> dict[str, Any]:
     return {
         "rows": table.height + table.lost,
         "quarantined": table.lost,
+        "quarantined_places": [
+            {"place": each.place, "reason": each.fact, "rows": each.rows} for each in table.quarantined[:LISTED]
+        ],
         "comparing": list(table.compared),
         "left_out": list(table.left_out),
         "passed_over": [found.place for found in table.passed_over],
@@ -73,7 +81,13 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
     if summary["passed_over"]:
         lines.append(f"not read, since they are no data: {_list(summary['passed_over'])}")
     if summary["quarantined"]:
-        lines.append(f"{summary['quarantined']:,} rows could not be read (--dropped lists them by place and reason)")
+        places = summary["quarantined_places"]
+        lines.append(
+            f"{how_many(summary['quarantined'], 'row')} could not be read (--dropped lists them by place and reason):"
+        )
+        lines += [f"- {each['place']}: {each['reason']}" for each in places[:NAMED]]
+        if len(places) > NAMED:
+            lines.append("- ...")
     if summary["cut_off"]:
         lines.append(f"breaks off, and what follows is unknown: {_list(summary['cut_off'])}")
     return lines
@@ -97,7 +111,7 @@ def check_whole(table: Table) -> None:
 def shared_lines(summary: dict[str, Any], effect: str) -> list[str]:
     """Which texts count for nothing, part by part."""
     told = [
-        f"{part} ({held['texts']:,} text{'s' if held['texts'] > 1 else ''} in {held['rows']:,} rows)"
+        f"{part} ({how_many(held['texts'], 'text')} in {how_many(held['rows'], 'row')})"
         for part, held in summary["shared_texts"].items()
     ]
     return [f"shared by many rows, these {effect}: {_list(told)}"] if told else []

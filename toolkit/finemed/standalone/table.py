@@ -241,7 +241,7 @@ def _open(
     compared = [*compared, *(path for path in on if path in seen.compared and path not in columns)] or [*on] or known
     inside = {path[:at] for path in compared for at, char in enumerate(path) if char == "."}
     left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared, *inside)]
-    return Table(
+    table = Table(
         target,
         ids,
         seen.parts(),
@@ -253,9 +253,10 @@ def _open(
         columns,
         held,
         bool(on),
-        {name: kind for name, kind in seen.guessed.items() if name != id_column},
+        seen.guessed,
         seen.constant,
-    )
+    ).set_aside([id_column])
+    return replace(table, left_out=[name for name in table.left_out if name != id_column])
 
 
 def _find(target: str, passed_over: list[Quarantined]) -> list[InputFile]:
@@ -332,6 +333,7 @@ def write_table(path: Path, rows: pl.DataFrame) -> None:
 def _rows(file: InputFile, seen: Seen) -> Rows:
     if file.format == "parquet":
         return Columns.read(file, seen.wanted, seen.take)
+    seen.begin(file)
     return Lines.read(file, seen.take)
 
 

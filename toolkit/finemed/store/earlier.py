@@ -26,7 +26,7 @@ import polars as pl
 from finemed.config import stable_hash
 from finemed.errors import StoreError
 from finemed.records import POOLS, SPLITS
-from finemed.store.atomic import file_hash
+from finemed.store.atomic import file_hash, plain
 
 SIDES = (*SPLITS, *(f"ttt/{split}" for split in SPLITS))
 """Names of the sides, by their numbers."""
@@ -164,7 +164,7 @@ def _last_turns(path: Path, column: str) -> pl.Series:
 
 def _schema(path: Path) -> pl.Schema:
     try:
-        return pl.Schema(pl.read_parquet_schema(path))
+        return pl.Schema(pl.read_parquet_schema(plain(path)))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -176,14 +176,14 @@ def _ids(path: Path) -> pl.Series | None:
 
 def _rows(path: Path) -> int:
     try:
-        return int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())
+        return int(pl.scan_parquet(plain(path), glob=False).select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 
 
 def _read(path: Path, columns: list[str]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path, columns=columns, memory_map=False, glob=False)
+        return pl.read_parquet(plain(path), columns=columns, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 

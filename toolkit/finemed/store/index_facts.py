@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from finemed.errors import StoreError
-from finemed.store.atomic import TEMPORARY, file_hash, write_json
+from finemed.store.atomic import TEMPORARY, file_hash, kind_of, plain, read_plain, write_json
 from finemed.store.shards import read_columns
 
 FORMAT = 2
@@ -54,6 +54,8 @@ def check_folder(path: Path) -> bool:
     """
     if (path / "index.json").is_file():
         return True
+    if (kind := kind_of(path / "index.json")) is not None:
+        raise StoreError(f"{path / 'index.json'}: damaged (it is {kind}, no file); {_REBUILD.format(path)}")
     if not path.exists():
         return False
     if not path.is_dir():
@@ -77,7 +79,7 @@ def read_facts(path: Path) -> tuple[Settings, Segments]:
         StoreError: damaged, or of a newer format.
     """
     try:
-        facts = json.loads(path.read_bytes().decode("utf-8"))
+        facts = json.loads(read_plain(path).decode("utf-8"))
         fault = _fault(facts)
     except (ValueError, OSError, RecursionError) as error:
         fault = str(error)
@@ -128,7 +130,7 @@ def _segment(path: Path, keys_version: int) -> dict[str, Any]:
 
 def _metadata(path: Path) -> dict[str, Any] | None:
     try:
-        packed = pl.read_parquet_metadata(path).get(_METADATA)
+        packed = pl.read_parquet_metadata(plain(path)).get(_METADATA)
         facts = None if packed is None else json.loads(packed)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
         raise StoreError(f"{path}: damaged ({error}); restore the folder from a copy") from None

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from finemed.errors import InputError, StoreError
-from finemed.store.journal_file import DAMAGED, make, use_wal
+from finemed.store.journal_file import DAMAGED, check_plain, make, use_wal
 from finemed.store.reply import COLUMNS, Record, fault, sealed
 from finemed.store.shards import Say, unheard
 from finemed.store.wal import lost_frames
@@ -59,6 +59,7 @@ class Journal:
         self._path = path
         self._say = say
         make(path)
+        check_plain(path)
         try:
             lost = lost_frames(path.with_name(path.name + "-wal"))  # before SQLite sees it, and cuts it off there
             if lost:
@@ -85,7 +86,7 @@ class Journal:
             InputError: the folder holds none.
         """
         path = run / "journal.sqlite"
-        if not path.is_file():
+        if not path.exists():
             raise InputError(f"{run}: holds no journal; one is made when a stage first asks a paid backend")
         return cls(path, say)
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from finemed.errors import StoreError
-from finemed.store.atomic import TEMPORARY, flush
+from finemed.store.atomic import TEMPORARY, flush, kind_of
 from finemed.store.reply import COLUMNS
 
 REPLIES = """
@@ -39,6 +39,18 @@ def use_wal(db: sqlite3.Connection, patience_s: float = 60) -> None:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
+
+
+def check_plain(path: Path) -> None:
+    """Refuses a journal that SQLite would wait for: a pipe or the like in the place of one of its files.
+
+    Raises:
+        StoreError: one of them is no regular file.
+    """
+    for end in ("", "-wal", "-shm", "-journal"):
+        place = path.with_name(path.name + end)
+        if (kind := kind_of(place)) is not None:
+            raise StoreError(f"{place}: is {kind}, no file of a journal; move it away and run the same command again")
 
 
 def make(path: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from finemed.errors import InputError, StoreError
 from finemed.store.atomic import TEMPORARY, flush, locked, remove
 from finemed.store.journal import Journal
+from finemed.store.journal_file import check_plain
 from finemed.store.pages import INTERIOR, LEAF, OTHER_TREES, Found, Image, carve
 from finemed.store.reply import COLUMNS, Record, fault
 from finemed.store.wal import frames
@@ -57,6 +58,7 @@ def salvage(run: Path) -> Salvaged:
         StoreError: another process works on the run, or files cannot be read or written.
     """
     path = run / "journal.sqlite"
+    check_plain(path)
     if not path.is_file():
         raise InputError(f"{run}: holds no journal; there is nothing to salvage")
     with locked(run):

@@ -18,7 +18,7 @@ from typing import Any
 
 from finemed.config import stable_hash
 from finemed.errors import StoreError
-from finemed.store.atomic import write_json
+from finemed.store.atomic import NoFileError, read_plain, write_json
 
 CHECKSUM = "checksum"
 _NOT_THERE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
@@ -36,13 +36,15 @@ def read_bytes(path: Path) -> bytes:
         StoreError: it may not be read now.
     """
     try:
-        return path.read_bytes()
+        return read_plain(path)
     except OSError as error:
         raise unreadable(path, error) from None
 
 
 def unreadable(path: Path, error: OSError) -> StoreError:
     """Whether a file that cannot be opened is gone, or only out of reach (permissions, a failing disk)."""
+    if isinstance(error, NoFileError):
+        return DamagedFileError(f"{path}: damaged ({error.strerror})")
     if error.errno in _NOT_THERE:
         return DamagedFileError(f"{path}: missing")
     return StoreError(f"{path}: cannot be read ({error.strerror or error}); mend that, then run the same command again")

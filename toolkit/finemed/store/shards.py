@@ -26,7 +26,7 @@ import polars as pl
 
 from finemed.errors import StoreError
 from finemed.records import ADDED_LATER, Drop, frame_schema
-from finemed.store.atomic import TEMPORARY, remove, remove_temporaries, write_atomic, write_with
+from finemed.store.atomic import TEMPORARY, plain, remove, remove_temporaries, write_atomic, write_with
 from finemed.store.sealed import DamagedFileError, is_counts, read_bytes, read_sealed, write_sealed
 from finemed.store.shard_names import by_number, lists_shards, number_of
 
@@ -72,7 +72,7 @@ def read_parquet(path: Path, schema: pl.Schema | None = None) -> pl.DataFrame:
         StoreError: damaged, or with other columns than expected.
     """
     try:
-        rows = pl.read_parquet(path, memory_map=False, glob=False)
+        rows = pl.read_parquet(plain(path), memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
     return _fitted(path, rows, schema)
@@ -97,7 +97,7 @@ def read_columns(path: Path, columns: list[str]) -> pl.DataFrame:
         StoreError: damaged.
     """
     try:
-        return pl.read_parquet(path, columns=columns, memory_map=False, glob=False)
+        return pl.read_parquet(plain(path), columns=columns, memory_map=False, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise StoreError(f"{path}: damaged ({error}); remove its folder and run the same command again") from None
 

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from finemed.store.atomic import read_plain
+
 HEADER = 32
 FRAME_HEADER = 24
 _MAGIC = (0x377F0682, 0x377F0683)
@@ -40,7 +42,7 @@ def lost_frames(path: Path) -> int:
 
 def _lost(path: Path) -> int:
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
     except FileNotFoundError:
         return 0
     found = frames(data)

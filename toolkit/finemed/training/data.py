@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from finemed.errors import TrainingError
+from finemed.records.counts import how_many
 from finemed.training.libraries import quiet_libraries
 
 Message = dict[str, str]
@@ -96,7 +97,7 @@ def load_pool(release: str, name: str, split: str = "train", *, columns: Sequenc
         ) from error
     if len(rows) < at_least:
         raise TrainingError(
-            f"{release}: the split `{split}` of the pool `{name}` has {len(rows)} rows, {at_least} are needed; "
+            f"{release}: the split `{split}` of the pool `{name}` has {how_many(len(rows), 'row')}, {at_least} are needed; "
             "build a release from more text, or lower the threshold that fills this pool"
         )
     missing = [column for column in columns if column not in rows.column_names]

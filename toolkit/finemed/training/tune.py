@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from finemed.errors import TrainingError
+from finemed.records.counts import how_many
 from finemed.training.data import Counts
 from finemed.training.libraries import library_versions
 from finemed.training.policy import drop_reference
@@ -98,12 +99,12 @@ def run_trainer(trainer: Any, recipe: SftRecipe | DpoRecipe, counts: Counts, ref
 def summary(metrics: dict[str, Any]) -> str:
     """One line for a person: ``sft: 60 rows, 4,210 supervised tokens, 2 truncated, loss 7.62 -> 5.90 in 20 steps``."""
     line = (
-        f"{metrics['stage']}: {metrics['rows']:,} rows, {metrics['supervised_tokens']:,} supervised tokens, "
+        f"{metrics['stage']}: {how_many(metrics['rows'], 'row')}, {metrics['supervised_tokens']:,} supervised tokens, "
         f"{metrics['truncated']:,} truncated, loss {metrics['loss_first']:.3f} -> {metrics['loss_last']:.3f} "
         f"in {metrics['steps']:,} steps"
     )
     if metrics["rows_dropped"]:
-        line += f"; {metrics['rows_dropped']:,} rows dropped, nothing of their answer fits `max_length`"
+        line += f"; {how_many(metrics['rows_dropped'], 'row')} dropped, nothing of their answer fits `max_length`"
     if "margin_last" in metrics:
         line += f"; reward margin {metrics['margin_first']:+.4f} -> {metrics['margin_last']:+.4f}"
     return line
@@ -133,7 +134,7 @@ def provenance(recipe: SftRecipe | DpoRecipe, reference: str | None, seconds: fl
 def _metrics(trainer: Any, stage: str, counts: Counts) -> dict[str, Any]:
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     if not log:
-        raise TrainingError(f"{stage}: no step was taken on {counts.rows} rows; raise `trainer.max_steps`")
+        raise TrainingError(f"{stage}: no step was taken on {how_many(counts.rows, 'row')}; raise `trainer.max_steps`")
     if log[-1]["loss"] != log[-1]["loss"]:
         raise TrainingError(f"{stage}: the loss is no number at step {log[-1]['step']}; lower `trainer.learning_rate`")
     metrics: dict[str, Any] = {"stage": stage, **counts.as_dict(), "steps": trainer.state.global_step}

@@ -34,6 +34,7 @@ from finemed.publish.cards.origin import Origin, listed
 from finemed.publish.cards.plots import by_department
 from finemed.publish.pools import split_order
 from finemed.records import EXTRACTIVE_NOTICE, POOLS, rows
+from finemed.records.counts import how_many
 from finemed.store.atomic import file_hash
 
 __all__ = ["card_hash", "escape", "front_matter", "render_card", "renderer_hash", "templates_hash"]
@@ -113,6 +114,7 @@ def render_card(manifest: dict[str, Any], card: dict[str, Any]) -> str:
     environment.filters["passage"] = passage
     environment.filters["prose"] = prose
     environment.filters["n"] = lambda value: f"{value:,}"
+    environment.filters["how_many"] = how_many
     environment.filters["share"] = lambda part, whole: percent(part, whole) if whole else "–"
     body = environment.get_template(TEMPLATE).render(manifest=manifest, card=card, **_view(manifest))
     return f"---\n{front_matter(manifest, card)}---\n\n{body}"

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from finemed.publish.cards.markdown import escape
 from finemed.publish.cards.plots import NOWHERE, by_department
 from finemed.records import POOLS, PUBLISHED
+from finemed.records.counts import how_many
 from finemed.stages.given import GIVEN
 
 Manifest = Mapping[str, Any]
@@ -177,7 +178,7 @@ def limits(manifest: Manifest) -> list[str]:
     questions = sum(figures["quality"].values())
     unlicensed = sum(row["questions"] for row in figures["licences"] if not row["license"])
     if unlicensed:
-        found.append(f"No licence is known for the sources of {unlicensed:,} of {questions:,} questions.")
+        found.append(f"No licence is known for the sources of {unlicensed:,} of {how_many(questions, 'question')}.")
     silent = sorted({row["name"] for row in model_rows(manifest) if row["licence"] is None})
     if silent:
         found.append(f"The licence of what these models write is not stated: {', '.join(map(escape, silent))}.")
@@ -186,7 +187,9 @@ def limits(manifest: Manifest) -> list[str]:
     nowhere = by_department(manifest).get(NOWHERE)
     if nowhere:
         total = sum(nowhere[pool] for pool in ("sft", "dpo", "ttt"))
-        found.append(f"{total:,} of {questions:,} questions fit no department (`none`).")
+        found.append(
+            f"{total:,} of {how_many(questions, 'question')} {'fits' if total == 1 else 'fit'} no department (`none`)."
+        )
     return found
 
 

@@ -23,6 +23,7 @@ from finemed.publish.cards.origin import Origin
 from finemed.publish.checks.exposure import PHI_FROM
 from finemed.publish.pools import pool_of, split_order
 from finemed.records import PUBLISHED
+from finemed.records.counts import how_many
 from finemed.store.atomic import file_hash
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0")
@@ -128,7 +129,7 @@ def _record_set(config: str, split: str, rows: int, folder: Path, extra: dict[st
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
-        "description": f"{row.__doc__} {rows} rows.{view}",
+        "description": f"{row.__doc__} {how_many(rows, 'row')}.{view}",
         "key": {"@id": f"{name}/id"},
         "field": [
             _field(name, column, _meaning(column.name, row, extra))
@@ -192,11 +193,11 @@ def _responsible(manifest: dict[str, Any]) -> dict[str, Any]:
     origin = Origin.of(manifest)
     return {
         "rai:dataCollection": (
-            f"{origin.opening} {METHOD}; from {len(manifest['inputs'])} input files. manifest.json names files, "
-            "hashes, models, prompts and settings."
+            f"{origin.opening} {METHOD}; from {how_many(len(manifest['inputs']), 'input file')}. manifest.json names "
+            "files, hashes, models, prompts and settings."
         ),
         "rai:dataCollectionRawData": [
-            f"{row['source']}: {row['questions']} questions, licence {row['license'] or 'not stated'}, "
+            f"{row['source']}: {how_many(row['questions'], 'question')}, licence {row['license'] or 'not stated'}, "
             f"attribution {row['attribution'] or 'not stated'}"
             for row in figures["licences"]
         ],
@@ -204,7 +205,7 @@ def _responsible(manifest: dict[str, Any]) -> dict[str, Any]:
         "rai:dataCollectionMissingData": f"Rows without a usable judgement are left out, not scored low: {lost}.",
         "rai:dataPreprocessingProtocol": [_stage(stage) for stage in manifest["stages"]],
         "rai:dataAnnotationProtocol": [
-            f"{kind}: {', '.join(f'{name} ({rows} rows)' for name, rows in counts.items())}"
+            f"{kind}: {', '.join(f'{name} ({told})' for name, told in _in_words(counts))}"
             for kind, counts in figures["models"].items()
         ],
         "rai:annotationsPerItem": "1",
@@ -247,3 +248,8 @@ def _stage(stage: dict[str, Any]) -> str:
         f"{stage['stage']} (version {stage['version']}): {counts['rows_in']} in, {counts['rows_kept']} kept, "
         f"{counts['rows_dropped']} dropped{f' ({reasons})' if reasons else ''}, {counts['rows_out']} out"
     )
+
+
+def _in_words(counts: dict[str, int]) -> list[tuple[str, str]]:
+    """Rows of each model, with their noun."""
+    return [(name, how_many(rows, "row")) for name, rows in counts.items()]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finemed.records import POOLS
+from finemed.records.counts import how_many
 from finemed.stages.given import GIVEN
 
 RULES = "rules@"
@@ -102,8 +103,8 @@ class Origin:
         others = self.pairs - self.given_pairs
         rest = f"; in the others it is the long answer because it {long}" if others else ""
         return (
-            f"{self.given_pairs:,} pairs of `dpo` came with their source, which says what is preferred{rest}; the "
-            "score does not decide"
+            f"{how_many(self.given_pairs, 'pair of `dpo` came with its', 'pairs of `dpo` came with their')} source, "
+            f"which says what is preferred{rest}; the score does not decide"
         )
 
     @property

@@ -24,6 +24,7 @@ import polars as pl
 from finemed.publish.checks.faults import KEPT, Faults
 from finemed.publish.checks.foreign_rows import Rows
 from finemed.sources.parts import Part
+from finemed.sources.rows import Placing
 from finemed.sources.turns import fold
 from finemed.text.normalise import folded
 
@@ -86,7 +87,7 @@ class Repeats:
             elif part.kind != "system":
                 asked.append(value)
         self.files.append(batch.files[row])
-        self.lines.append(int(batch.places[row].rpartition(":")[2]))
+        self.lines.append(Placing.number_of(batch.places[row]))
         self.whole.append(_joined([hash((part.kind, value)) for part, value in zip(parts, hashes, strict=True)]))
         self.asked.append(_joined(asked) if asked else 0)
         self.answered.append(_joined(answers) if answers else 0)
@@ -94,8 +95,8 @@ class Repeats:
         self.rejected.append(_joined(rejected) if rejected else 0)
         self.long.append(any(_is_long(parts[at].text) for at in last.values()))
 
-    def finish(self, names: Sequence[str], faults: Faults) -> None:
-        """Compares all rows; `names` are those of the files."""
+    def finish(self, names: Sequence[Placing], faults: Faults) -> None:
+        """Compares all rows; `names` name the records of each file."""
         if not self.whole:
             for rule in ("repeats", "conflicts", "same_answer"):
                 faults.skip(rule, "the records have no parts that could be compared")
@@ -114,7 +115,7 @@ class Repeats:
         self._conflicts(pairs, names, faults)
         self._same_answer(pairs, names, faults)
 
-    def _repeats(self, table: pl.DataFrame, names: Sequence[str], faults: Faults) -> None:
+    def _repeats(self, table: pl.DataFrame, names: Sequence[Placing], faults: Faults) -> None:
         first = table.with_columns(first=pl.col("at").min().over("whole"))
         exact = first.filter(pl.col("at") != pl.col("first"))
         both = table.filter((pl.col("asked") != 0) & (pl.col("judged") != 0)).with_columns(
@@ -124,7 +125,7 @@ class Repeats:
         for found, kind in ((exact, "all parts alike"), (rest, "question and answer alike")):
             self._report(found, names, faults, "repeats", kind, f"repeats {{}}, {kind}", "leave one of them out")
 
-    def _conflicts(self, pairs: pl.DataFrame, names: Sequence[str], faults: Faults) -> None:
+    def _conflicts(self, pairs: pl.DataFrame, names: Sequence[Placing], faults: Faults) -> None:
         plain = pairs.filter(pl.col("rejected") == 0).with_columns(
             first=pl.col("at").min().over("asked"), known=pl.col("judged").first().over("asked")
         )
@@ -139,7 +140,7 @@ class Repeats:
         fact = "prefers what {} rejects"
         self._report(turned, names, faults, "conflicts", "the opposite preference", fact, _ONE_ANSWER)
 
-    def _same_answer(self, pairs: pl.DataFrame, names: Sequence[str], faults: Faults) -> None:
+    def _same_answer(self, pairs: pl.DataFrame, names: Sequence[Placing], faults: Faults) -> None:
         counted = pairs.filter((pl.col("long") == 1) & (pl.col("answered") != 0)).with_columns(
             first=pl.col("at").min().over("answered"), questions=pl.col("asked").n_unique().over("answered")
         )
@@ -149,19 +150,26 @@ class Repeats:
         )
         remedy = "answer each question, or leave these records out"
         for row in told.head(KEPT).iter_rows(named=True):
-            place = f"{names[row['files']]}:{row['lines']}"
+            place = names[row["files"]].at(row["lines"])
             fact = f"its answer stands under {row['questions']:,} different questions"
             faults.add("same_answer", place, fact, remedy)
         if found.height > min(told.height, KEPT):
             faults.more("same_answer", "", found.height - min(told.height, KEPT))
 
     def _report(
-        self, found: pl.DataFrame, names: Sequence[str], faults: Faults, rule: str, kind: str, fact: str, remedy: str
+        self,
+        found: pl.DataFrame,
+        names: Sequence[Placing],
+        faults: Faults,
+        rule: str,
+        kind: str,
+        fact: str,
+        remedy: str,
     ) -> None:
         for row in found.head(KEPT).iter_rows(named=True):
             first = row["first"]
-            other = f"{names[self.files[first]]}:{self.lines[first]}"
-            faults.add(rule, f"{names[row['files']]}:{row['lines']}", fact.format(other), remedy, kind=kind)
+            other = names[self.files[first]].at(self.lines[first])
+            faults.add(rule, names[row["files"]].at(row["lines"]), fact.format(other), remedy, kind=kind)
         if found.height > KEPT:
             faults.more(rule, kind, found.height - KEPT)
 

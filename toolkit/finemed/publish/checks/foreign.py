@@ -26,15 +26,15 @@ from finemed.errors import InputError
 from finemed.publish.checks.content import Endings, check_answers, check_texts
 from finemed.publish.checks.content_repeats import Repeats
 from finemed.publish.checks.exposure import REMOVE
-from finemed.publish.checks.faults import RULES, Faults, Report
-from finemed.publish.checks.foreign_files import find_data
+from finemed.publish.checks.faults import RULES, Faults, Report, percent
+from finemed.publish.checks.foreign_files import DataFile, find_data
 from finemed.publish.checks.foreign_order import MEND, plain, structure
 from finemed.publish.checks.foreign_phi import PhiScan
-from finemed.publish.checks.foreign_rows import Rows
+from finemed.publish.checks.foreign_rows import COLUMNS, OTHERS, Rows
 from finemed.publish.checks.foreign_stated import Stated
 from finemed.publish.checks.secrets import secret_rows
-from finemed.sources.files import InputFile
 from finemed.sources.raw import raw_records
+from finemed.sources.rows import Placing
 from finemed.stages.decontaminate import BenchmarkIndex
 
 BATCH_ROWS = 2000
@@ -81,6 +81,9 @@ class _Checks:
     """Numbers of the rows that cannot be read."""
     partless: array[int] = field(default_factory=lambda: array("Q"))
     """Numbers of the rows whose texts can be read, but not which of them are questions and answers."""
+    inside: dict[str, array[int]] = field(default_factory=dict)
+    """Columns inside of which texts lie that nobody takes for questions and answers -> numbers of the rows."""
+    placings: list[Placing] = field(default_factory=list)
     first_broken: str = ""
     rows: int = 0
 
@@ -88,6 +91,9 @@ class _Checks:
         """One batch of sound rows through every rule about rows."""
         faults = self.faults
         self.partless.extend(batch.partless)
+        for name, numbers in batch.inside.items():
+            known = name in self.inside or len(self.inside) < COLUMNS
+            self.inside.setdefault(name if known else OTHERS, array("Q")).extend(numbers)
         self.stated.look(batch, faults)
         check_answers(batch, faults)
         check_texts(batch, faults)
@@ -115,13 +121,13 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     checks = _Checks(faults, index)
     faults.apply("schema", "messages", "secrets", "phi", "empty", "echo", "refusal", "characters", "markup", "template")
     for number, file in enumerate(files):
+        checks.placings.append(Placing.of(file))
         _read(number, file, checks)
     if checks.rows == len(checks.broken):
         raise InputError(f"{text}: no record can be read; the first: {checks.first_broken}; {MEND}")
-    names = [file.name for file in files]
     checks.stated.finish(text, files, faults)
     checks.endings.finish(faults)
-    checks.repeats.finish(names, faults)
+    checks.repeats.finish(checks.placings, faults)
     checks.phi.finish(faults)
     if index is None:
         faults.skip("contamination", "no benchmark was named; name some with --benchmark, such as medqa")
@@ -135,26 +141,30 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     for rule in RULES:
         if rule in _RELEASE_ONLY or rule not in (*_OF_ROWS, "schema", "licence"):
             faults.skip(rule, _RELEASE_ONLY.get(rule, "it is a rule for releases"))
+    aside = [f"`{name}` ({percent(len(numbers) / checks.rows)} of rows)" for name, numbers in checks.inside.items()]
     for rule in _OF_ROWS:
         if rule in faults.applied:
+            if rule in _OF_PARTS and aside:
+                more = f" and {len(aside) - 5} more" if len(aside) > 5 else ""
+                faults.skip(rule, f"texts inside of {', '.join(aside[:5])}{more}, beside the questions and answers")
             faults.unchecked(rule, "records that cannot be read", checks.broken)
             if rule in _OF_PARTS:
                 faults.unchecked(rule, "questions and answers that cannot be told", checks.partless)
     return Report(text, "dataset", checks.rows, faults)
 
 
-def _read(number: int, file: InputFile, checks: _Checks) -> None:
+def _read(number: int, file: DataFile, checks: _Checks) -> None:
     """One file through all rules."""
     faults, batch = checks.faults, Rows()
     for record, line, values, fault in raw_records(file):
-        place = f"{file.name}:{line or record}"
+        place = checks.placings[number].place(record, line)
         row, checks.rows = checks.rows, checks.rows + 1
         if fault is not None:
             checks.broken.append(row)
             checks.first_broken = checks.first_broken or f"{place}: {plain(fault)}"
             faults.add("schema", place, plain(fault), MEND, kind=fault.partition(":")[0].replace("_", " "))
             continue
-        unread = batch.add(place, row, number, values)
+        unread = batch.add(place, row, number, values, file.on)
         structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults)
         if len(batch.places) >= BATCH_ROWS or batch.characters >= BATCH_CHARACTERS:
             checks.look(batch)

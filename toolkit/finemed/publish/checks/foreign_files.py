@@ -11,33 +11,40 @@ Each file has a layout of its own; where none is known, the names of the columns
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
-from finemed.sources.part_names import text_kind
+from finemed.sources.part_names import chosen_kind, part_kind, text_kind
 from finemed.sources.parts import read_parts
+from finemed.sources.paths import named_paths
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
 from finemed.sources.records import find_files
+from finemed.sources.rows import Placing
 from finemed.sources.turns import UnusableError
 from finemed.sources.written import written
 
 _NAME = "dataset"
 
 
-class _Whole(InputFile):
+@dataclass(frozen=True)
+class DataFile(InputFile):
     """A file of which all columns are read, not just those that a build needs."""
+
+    on: tuple[str, ...] = ()
+    """Where its questions and answers are, `fields.prompt`, if they lie inside of other columns."""
 
     def wanted(self) -> set[str]:
         return set(schema_names(self)) if self.format == "parquet" else super().wanted()
 
 
-def find_data(text: str) -> tuple[list[InputFile], list[str]]:
+def find_data(text: str) -> tuple[list[DataFile], list[str]]:
     """The files of a dataset with the layout of each, and the names of those that hold no records."""
     beside: list[Quarantined] = []
     try:
@@ -48,7 +55,7 @@ def find_data(text: str) -> tuple[list[InputFile], list[str]]:
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
         raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
-    if all(layout == "documents" for layout in layouts):
+    if all(layout == "documents" for layout, _ in layouts):
         _refuse_objects(text, data)
         if not any(column_names(file, list(sample(file))) for file in data or found):
             _refuse_unreadable(text, data or found)
@@ -59,8 +66,8 @@ def find_data(text: str) -> tuple[list[InputFile], list[str]]:
     others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
     # a file of documents among others is read like the rest, so that each of its rows is said to have no question
     files = [
-        _whole(file, "question_answer" if layout == "documents" else layout)
-        for file, layout in zip(data, layouts, strict=True)
+        _whole(file, "question_answer" if layout == "documents" else layout, on)
+        for file, (layout, on) in zip(data, layouts, strict=True)
     ]
     return files, [name for name in others if not _is_known(name)]
 
@@ -70,7 +77,7 @@ def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
     for file in files:
         for record, line, _, fault in raw_records(file):
             if fault is not None:
-                place = f"{file.name}:{line or record}"
+                place = Placing.of(file).place(record, line)
                 fact = plain(fault)
                 advice = "" if "; " in fact else f"; {MEND}"
                 raise InputError(f"{text}: no record can be read; the first: {place}: {fact}{advice}")
@@ -93,21 +100,37 @@ def _is_known(name: str) -> bool:
     return PurePosixPath(name).name.upper().startswith(("README", "LICENSE", "LICENCE", "CHANGELOG", "MANIFEST"))
 
 
-def _whole(file: InputFile, layout: str) -> InputFile:
+def _whole(file: InputFile, layout: str, on: tuple[str, ...] = ()) -> DataFile:
     values = {each.name: getattr(file, each.name) for each in fields(InputFile)}
-    return _Whole(**{**values, "layout": layout})
+    return DataFile(**{**values, "layout": layout}, on=on)
 
 
-def _layout(source: SourceConfig, file: InputFile) -> str:
-    """What the records of a file are; `parts` where only the names of their columns tell questions from answers."""
+def _layout(source: SourceConfig, file: InputFile) -> tuple[str, tuple[str, ...]]:
+    """What the records of a file are; `parts` where only the names of their columns tell questions from answers.
+
+    Where no column does, those inside of others may: `fields.prompt`, as the stand-alone commands find them.
+    """
     layout = layout_of(source, [file])
     if layout != "documents":
-        return layout
-    for values in sample(_whole(file, "question_answer")):
+        return layout, ()
+    records = list(sample(_whole(file, "question_answer")))
+    for values in records:
         try:
             kinds = {text_kind(part.column) or part.kind for part in read_parts(values)}
         except UnusableError:
             continue
         if "answer" in kinds and kinds & {"question", "context"}:
-            return "parts"
-    return layout
+            return "parts", ()
+    inside = tuple(dict.fromkeys(path for values in records for path in _paths(values)))
+    kinds = {chosen_kind(path) for path in inside}
+    return ("parts", inside) if "answer" in kinds and kinds & {"question", "context"} else (layout, ())
+
+
+def _paths(values: Mapping[str, Any]) -> Iterator[str]:
+    """The columns of a record that are parts, and the paths to those inside of others."""
+    for name, value in values.items():
+        below = list(named_paths(name, value)) if isinstance(value, dict | list) else []
+        if below:
+            yield from below
+        elif part_kind(name) is not None and value is not None:
+            yield name

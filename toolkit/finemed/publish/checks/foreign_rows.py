@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from finemed.sources.files import writable
+from finemed.sources.part_names import chosen_kind
 from finemed.sources.parts import Part, read_parts
+from finemed.sources.paths import named_paths, value_at
 from finemed.sources.turns import UnusableError
 
 COLUMNS = 300
@@ -56,10 +58,20 @@ class Rows:
     """Columns of bytes, in which no text can be seen, and their rows."""
     partless: list[int] = field(default_factory=list)
     """Numbers of the rows whose parts cannot be read."""
+    inside: dict[str, list[int]] = field(default_factory=dict)
+    """Columns that are no part, and inside of which texts lie under the names of parts; numbers of the rows."""
     characters: int = 0
 
-    def add(self, place: str, number: int, file: int, values: Mapping[str, Any]) -> str | None:
-        """Takes one row in; returns why its parts cannot be read, where they cannot."""
+    def add(self, place: str, number: int, file: int, values: Mapping[str, Any], on: Sequence[str] = ()) -> str | None:
+        """Takes one row in; returns why its parts cannot be read, where they cannot.
+
+        Args:
+            place: names the row.
+            number: of the row in the dataset.
+            file: number of its file.
+            values: its columns.
+            on: where its questions and answers are, if the names of its columns do not say so.
+        """
         at = len(self.places)
         self.places.append(place)
         self.numbers.append(number)
@@ -72,7 +84,9 @@ class Rows:
         self.values.append(values)
         unread = None
         try:
-            self.parts.append(read_parts(values))
+            self.parts.append(read_parts(values, on))
+            for name in _not_seen(values, self.parts[-1]):
+                self.inside.setdefault(name, []).append(number)
         except UnusableError as error:
             self.parts.append([])
             self.partless.append(number)
@@ -93,6 +107,24 @@ class Rows:
         found = [(at, part) for at, parts in enumerate(self.parts) for part in parts if part.kind == "answer"]
         texts = pl.Series([part.text for _, part in found], dtype=pl.String())
         return [at for at, _ in found], [part.name for _, part in found], texts
+
+
+def _not_seen(values: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[str]:
+    """Columns that are no part, with texts under the names of parts inside."""
+    known = {part.column.partition(".")[0] for part in parts} | {part.column for part in parts}
+    for name, value in values.items():
+        held = _held(value) if isinstance(value, str) else value
+        if isinstance(held, dict | list) and name not in known:
+            texts = (path for path in named_paths(name, held) if chosen_kind(path) != "label")
+            if any(
+                any(isinstance(text, str) and text.strip() for _, text in texts_of(_at(held, name, path)))
+                for path in texts
+            ):
+                yield _name(name)
+
+
+def _at(value: Any, name: str, path: str) -> Any:
+    return value_at(value, path[len(name) + 1 :])
 
 
 def texts_of(values: Any) -> Iterator[tuple[str, str | bytes]]:

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -30,7 +31,7 @@ from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.secrets import secret_rows
 from finemed.publish.pools import split_order
 from finemed.records.manifest import HUB_FILES, RELEASE_FILES, Manifest, first_fault
-from finemed.store.atomic import file_hash
+from finemed.store.atomic import file_hash, kind_of, open_plain, read_plain
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -60,7 +61,7 @@ class Shipped:
         """Reads the manifest; a damaged one is a fault."""
         faults.apply("files")
         try:
-            text = (path / MANIFEST).read_bytes()
+            text = read_plain(path / MANIFEST)
             manifest = Claims.model_validate_json(text)
             raw = json.loads(text)
         except (OSError, ValidationError, ValueError, RecursionError) as error:
@@ -86,6 +87,11 @@ class Shipped:
         return [name for name in names if not HUB_FILES.fullmatch(name)]
 
     @cached_property
+    def special(self) -> list[str]:
+        """Names of pipes, sockets and devices, which can be waited for forever, and of links to no file."""
+        return [name for name in self.names if not (self.path / name).is_file()]
+
+    @cached_property
     def hashes(self) -> dict[str, str | None]:
         """SHA-256 of every file but the manifest; None where it cannot be read, or is a link."""
         return {name: self._hash(self.path / name) for name in self.names if name != MANIFEST}
@@ -101,7 +107,7 @@ class Shipped:
     def data(self) -> dict[tuple[str, str], Path]:
         """(config, split) -> its Parquet file on the disk."""
         found = {(match[1], match[2]): self.path / name for name in self.names if (match := _DATA.fullmatch(name))}
-        return {key: path for key, path in sorted(found.items()) if not path.is_symlink()}
+        return {key: path for key, path in sorted(found.items()) if not path.is_symlink() and not kind_of(path)}
 
     @cached_property
     def spoilt(self) -> list[str]:
@@ -124,26 +130,35 @@ class Shipped:
         for name in (CARD, "CHANGELOG.md", CROISSANT):
             if name in self.names and not (self.path / name).is_symlink():
                 with contextlib.suppress(OSError):
-                    check_links(name, (self.path / name).read_text("utf-8", "replace"), faults)
+                    check_links(name, read_plain(self.path / name).decode("utf-8", "replace"), faults)
 
     def _files(self, manifest: Claims, faults: Faults) -> None:
         for name, expected in sorted(manifest.files.items()):
             if name not in self.hashes:
                 faults.add("files", name, "is in the manifest, but not in the folder", _REMAKE)
             elif (found := self.hashes[name]) != expected:
-                told = f"SHA-256 {found[:16]}, expected {expected[:16]}" if found else "a link, or cannot be read"
+                told = f"SHA-256 {found[:16]}, expected {expected[:16]}" if found else self._unread(name)
                 faults.add("files", name, f"is not the file of the manifest ({told})", _REMAKE)
         for name in sorted(self.hashes.keys() - manifest.files.keys()):
-            faults.add("files", name, "is not in the manifest", f"remove it, or {_REMAKE}")
+            what = f"is {self._unread(name)}, and " if self.hashes[name] is None else "is "
+            faults.add("files", name, f"{what}not in the manifest", f"remove it, or {_REMAKE}")
         for name in sorted(manifest.files):
             if not RELEASE_FILES.fullmatch(name) and not name.startswith("data/"):  # those are for `splits`
                 faults.add("files", name, "is no file that a release can have", f"remove it, or {_REMAKE}")
+
+    def _unread(self, name: str) -> str:
+        """What a file without a hash is."""
+        path = self.path / name
+        kind = kind_of(path)
+        if path.is_symlink():
+            return f"a link to {kind or ('a file' if path.exists() else 'nothing')}"
+        return kind or "not to be read"
 
     def _front_matter(self, faults: Faults) -> dict[str, Any] | None:
         faults.apply("card")
         remedy = f"it opens with the YAML between two lines of `---`: {_REMAKE}"
         try:
-            text = (self.path / CARD).read_text("utf-8")
+            text = read_plain(self.path / CARD).decode("utf-8").replace("\r\n", "\n")
             opening, head, _ = text.split("---\n", 2)
             found = yaml.safe_load(head)
             if opening or not isinstance(found, dict):
@@ -225,7 +240,7 @@ class Shipped:
             return
         faults.apply("croissant")
         try:
-            listed = json.loads((self.path / CROISSANT).read_bytes())["distribution"]
+            listed = json.loads(read_plain(self.path / CROISSANT))["distribution"]
             told = {file["contentUrl"]: file["sha256"] for file in listed}
         except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             faults.add("croissant", CROISSANT, f"cannot be read: {short(error)}", "run `finemed publish` again")
@@ -244,7 +259,7 @@ class Shipped:
         if path.is_symlink():
             return
         try:
-            with path.open(encoding="utf-8", errors="replace") as stream:
+            with io.TextIOWrapper(open_plain(path), encoding="utf-8", errors="replace") as stream:
                 read = iter(lambda: stream.readline(_LONGEST), "")
                 for first in count(1, _LINES):
                     lines = pl.Series(list(islice(read, _LINES)), dtype=pl.String())

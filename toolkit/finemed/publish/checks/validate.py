@@ -30,6 +30,7 @@ from finemed.publish.checks.held import alone, check_held, opened_previous
 from finemed.publish.checks.recount import check_figures
 from finemed.publish.checks.shipped import MANIFEST, Shipped
 from finemed.publish.checks.tables import Tables
+from finemed.store.atomic import NoFileError, read_plain
 from finemed.store.earlier import EarlierRows
 
 
@@ -84,6 +85,10 @@ def validate_release(
     shipped = Shipped.open(path, faults)
     before = None if previous is None else Shipped.open(previous, Faults())
     shipped.check(faults)
+    if shipped.special:
+        for rule in RULES.keys() - {"files"}:
+            faults.skip(rule, f"{shipped.special[0]} is no regular file; nothing beside it is read")
+        return Report(str(path), "release", 0, faults, stated(shipped.whole), {})
     tables = Tables(shipped, before, faults)
     tables.check()
     if shipped.spoilt:
@@ -107,11 +112,11 @@ def validate_release(
 def is_release(path: Path) -> bool:
     """Whether a folder is meant as a release of ours: it has such a manifest, or a damaged one beside `data`."""
     try:
-        found = json.loads((path / MANIFEST).read_bytes())
-    except OSError:
-        return False
-    except (ValueError, RecursionError):
+        found = json.loads(read_plain(path / MANIFEST))
+    except (NoFileError, ValueError, RecursionError):
         found = None
+    except OSError:  # a link to nothing is a damaged manifest as well
+        return (path / MANIFEST).is_symlink() and (path / "data").is_dir()
     if not isinstance(found, dict):
         return (path / "data").is_dir()
     return "release_hash" in found or {"configs", "files"} <= found.keys()

@@ -19,7 +19,7 @@ from typing import Any
 
 from finemed.errors import DamagedReleaseError, PublishError
 from finemed.publish.versions.version import Version
-from finemed.store.atomic import file_hash
+from finemed.store.atomic import NoFileError, file_hash, kind_of, read_plain
 
 MANIFEST = "manifest.json"
 DATED = frozenset({"CHANGELOG.md", "README.md", "croissant.json"})
@@ -57,7 +57,7 @@ def read_contents(folder: Path, version: Version, *, remedy: str = "run the same
         raise DamagedReleaseError(f"{folder / MANIFEST}: `version` is {manifest['version']}, not {version}; {remedy}")
     try:
         for name in sorted(set(manifest["files"]) - set(_names(folder))):
-            raise DamagedReleaseError(f"{folder / name}: is missing, though manifest.json lists it; {remedy}")
+            raise DamagedReleaseError(f"{folder / name}: {missing(folder / name)}; {remedy}")
         for name in _names(folder):
             if name not in manifest["files"] and name != MANIFEST:
                 raise PublishError(
@@ -75,6 +75,12 @@ def read_contents(folder: Path, version: Version, *, remedy: str = "run the same
     return Contents(folder, manifest, dict(sorted(found.items())))
 
 
+def missing(path: Path) -> str:
+    """What to say of a file of a manifest that is not there, or is something else."""
+    kind = kind_of(path)
+    return f"is {kind or 'missing'}, though manifest.json lists it" + (" as a file" if kind else "")
+
+
 def read_manifest(path: Path, remedy: str) -> dict[str, Any]:
     """A published release's manifest.
 
@@ -83,7 +89,9 @@ def read_manifest(path: Path, remedy: str) -> dict[str, Any]:
         PublishError: it cannot be read.
     """
     try:
-        return parse_manifest(path.read_bytes())
+        return parse_manifest(read_plain(path))
+    except NoFileError as error:
+        raise DamagedReleaseError(f"{path}: damaged ({error.strerror}); {remedy}") from None
     except FileNotFoundError:
         raise DamagedReleaseError(f"{path}: is missing; {remedy}") from None
     except OSError as error:

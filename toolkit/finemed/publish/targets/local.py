@@ -18,12 +18,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from finemed.errors import ConfigError, DamagedReleaseError, PublishError
-from finemed.publish.targets.contents import MANIFEST, Contents, read_contents, read_manifest, same_release, unreadable
+from finemed.publish.targets.contents import (
+    MANIFEST,
+    Contents,
+    missing,
+    read_contents,
+    read_manifest,
+    same_release,
+    unreadable,
+)
 from finemed.publish.targets.place import check_place
 from finemed.publish.targets.target import FileChange, PublishedVersion, Pushed
 from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.version import Version
-from finemed.store.atomic import TEMPORARY, flush
+from finemed.store.atomic import TEMPORARY, flush, open_lock, remove
 
 RESTORE = "restore it from a copy, or move the whole folder away"
 
@@ -63,8 +71,7 @@ class LocalTarget:
                 return Pushed(str(target), None, created=False)
             building = self.folder / f".{version}{TEMPORARY}"
             try:
-                if building.exists():
-                    shutil.rmtree(building)
+                remove(building)
                 _copy(release, building)
                 building.rename(target)
                 flush(self.folder)
@@ -121,7 +128,7 @@ class LocalTarget:
             )
         for name in manifest["files"]:
             if not (folder / name).is_file():
-                raise DamagedReleaseError(f"{folder / name}: is missing, though manifest.json lists it; {RESTORE}")
+                raise DamagedReleaseError(f"{folder / name}: {missing(folder / name)}; {RESTORE}")
         dataset = Dataset.read(manifest, str(folder))
         return PublishedVersion(version, str(folder), None, manifest["release_hash"], dataset)
 
@@ -133,9 +140,9 @@ class LocalTarget:
         """Keeps a second publication out; the lock ends with the process, however it ends."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / ".lock").open("a")
+            lock = open_lock(self.folder / ".lock")
         except OSError as error:
-            raise _unwritable(self.folder, error) from None
+            raise _unwritable(Path(error.filename or self.folder), error) from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

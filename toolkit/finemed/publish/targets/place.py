@@ -15,6 +15,7 @@ from pathlib import Path
 from finemed.errors import ConfigError, PublishError
 from finemed.publish.targets.contents import MANIFEST, unreadable
 from finemed.publish.versions.version import Version
+from finemed.store.atomic import NoFileError, read_plain
 
 SHOWN = 5
 
@@ -63,11 +64,11 @@ def is_version_name(name: str) -> bool:
 def is_release(path: Path) -> bool:
     """Whether a folder is a release: its manifest lists configs and files, or cannot be read and lies beside `data`."""
     try:
-        found = json.loads((path / MANIFEST).read_bytes())
-    except OSError:
-        return False
-    except (ValueError, RecursionError):
+        found = json.loads(read_plain(path / MANIFEST))
+    except (NoFileError, ValueError, RecursionError):
         return (path / "data").is_dir()
+    except OSError:
+        return (path / MANIFEST).is_symlink() and (path / "data").is_dir()
     return isinstance(found, dict) and ("release_hash" in found or {"configs", "files"} <= found.keys())
 
 

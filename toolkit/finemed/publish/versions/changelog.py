@@ -23,6 +23,7 @@ from finemed.errors import ConfigError
 from finemed.publish.cards.markdown import escape, one_line
 from finemed.publish.versions.tombstones import Tombstone
 from finemed.publish.versions.version import Version
+from finemed.records.counts import how_many
 
 FILE = "CHANGELOG.md"
 TITLE = "# Changelog\n"
@@ -52,7 +53,7 @@ def entry(
     paragraphs = [escape(message) + "\n"] if message.strip() else []
     stones = list(retracted)
     if stones:
-        paragraphs.append(f"Retracted, with everything derived from it ({gone:,} rows of the pools):\n")
+        paragraphs.append(f"Retracted, with everything derived from it ({how_many(gone, 'row')} of the pools):\n")
         lines = [f"- {stone.kind} `{_code(stone.value)}`: {escape(stone.reason)}\n" for stone in stones[:MOST_LISTED]]
         if len(stones) > MOST_LISTED:
             lines.append(f"- {len(stones) - MOST_LISTED:,} more; `tombstones.jsonl` has them all\n")

@@ -1,4 +1,4 @@
-"""What differs between two releases, and how big a version step that is.
+"""The differences of two releases, and how big a version step they are.
 
 ::
 
@@ -17,11 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from finemed.errors import ConfigError
 from finemed.publish.versions.diff_rows import ConfigDiff, diff_config
 from finemed.publish.versions.diff_text import markdown, reasons
 from finemed.publish.versions.folder import ReleaseFolder, batches, columns_of
 from finemed.publish.versions.identity import compared_parts
-from finemed.publish.versions.version import Change
+from finemed.publish.versions.previous import SPLITS_SINCE
+from finemed.publish.versions.version import Change, Version
 from finemed.records import POOLS
 
 NOTHING = "(none)"
@@ -40,15 +42,45 @@ class ReleaseDiff:
     """(source, licence, attribution) -> questions in the old and the new release."""
     parts: list[str]
     """What differs beside the rows: parts of the manifest, `card`, `ledger.parquet`, `tombstones.jsonl`."""
+    versions: tuple[str | None, str | None] = (None, None)
+    """What the old and the new release say they are; None before a publication."""
+    reshuffled: bool = False
+    """Whether the new one says that it let rows change splits."""
 
     @property
     def change(self) -> Change:
-        """How big a step this is for who uses the data."""
+        """How big a step the differences ask for, whoever made them."""
         if any(config.breaks for config in self.configs.values()):
             return "major"
         if any(config.is_new or config.splits_added or config.rows_differ for config in self.configs.values()):
             return "minor"
         return "patch" if self.parts else "none"
+
+    @property
+    def is_retraction(self) -> bool:
+        """Whether rows only went, and the tombstones say more than before."""
+        kinds = self.configs.values()
+        only_less = not any(config.is_new or config.added or config.changed or config.splits_added for config in kinds)
+        return only_less and "tombstones.jsonl" in self.parts and any(config.removed for config in kinds)
+
+    def step(self) -> tuple[Change, str | None]:
+        """The step from the one version to the other, and why it is not the one that the differences ask for.
+
+        The numbers decide where both releases have one. A retraction is a patch although rows go.
+        """
+        content: Change = "patch" if self.is_retraction and self.change == "minor" else self.change
+        why = "a retraction" if self.is_retraction else None
+        old, new = (None if name is None else Version.parse(name) for name in self.versions)
+        if old is None or new is None or old == new:
+            return content, why
+        if new < old:
+            return content, f"seen back from {old} to {new}"
+        stated = new.step_from(old) or content
+        if stated == content:
+            return stated, why
+        if self.reshuffled and stated == "major":
+            return stated, f"rows were let change splits; what differs would be {content}"
+        return stated, f"by its number; what differs would be {content}" + (f", {why}" if why else "")
 
     def why(self) -> str:
         """The change in a few words, for a message."""
@@ -60,8 +92,11 @@ class ReleaseDiff:
 
     def plain(self) -> dict[str, Any]:
         """The differences as JSON values."""
+        step, why = self.step()
         return {
-            "change": self.change,
+            "change": step,
+            "content_change": self.change,
+            "why": why,
             "configs": {name: _plain(config) for name, config in self.configs.items()},
             "departments": {
                 name: {"old": old, "new": new, "old_share": shares[0], "new_share": shares[1]}
@@ -102,7 +137,17 @@ def diff_releases(before: ReleaseFolder, after: ReleaseFolder) -> ReleaseDiff:
             *compared_parts(before, after),
             *(f"order or encoding of data/{name}" for name, found in configs.items() if found.only_bytes_differ),
         ],
+        (_version(before), _version(after)),
+        reshuffled=_version(after) is not None and after.manifest.get(SPLITS_SINCE) == _version(after),
     )
+
+
+def _version(release: ReleaseFolder) -> str | None:
+    """What a release says it is; None where that is no version."""
+    try:
+        return str(Version.parse(str(release.manifest.get("version"))))
+    except ConfigError:
+        return None
 
 
 def _questions(release: ReleaseFolder) -> tuple[Counter[str], Counter[SourceKey]]:

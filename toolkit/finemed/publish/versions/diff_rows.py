@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from finemed.errors import InputError
 from finemed.publish.pools import pool_of
 from finemed.publish.versions.folder import batches, columns_of, footer
+from finemed.records.counts import how_many
 from finemed.store.atomic import file_hash
 
 SCORES = ("quality", "complexity", "relevance", "response_score", "chosen_score", "rejected_score")
@@ -138,7 +139,7 @@ def _ids(files: Files, splits: pl.Enum) -> pl.DataFrame:
     if doubled.len():
         place = next(iter(files.values())).parent
         raise InputError(
-            f"{place}: {doubled.len()} rows have an id that is empty or occurs twice, such as {doubled[0]!r}; rows "
+            f"{place}: {how_many(doubled.len(), 'row has', 'rows have')} an id that is empty or occurs twice, such as {doubled[0]!r}; rows "
             "cannot be compared by it: `finemed validate` names them"
         )
     return rows

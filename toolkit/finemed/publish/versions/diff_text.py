@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from finemed.publish.cards.markdown import escape, one_line
 from finemed.publish.pools import pool_of
 from finemed.publish.versions.diff_rows import ConfigDiff
+from finemed.records.counts import how_many
 
 Counts = Mapping[str, tuple[int, int]]
 LEAST_SHIFT = 0.001
@@ -59,7 +60,7 @@ def _config_lines(config: ConfigDiff) -> Iterator[str]:
     old, new = sum(config.old_rows.values()), sum(config.new_rows.values())
     yield from _schema_facts(config)
     if config.rows_differ and not (config.is_new or config.is_gone):
-        yield f"`{name}`: {old:,} -> {new:,} rows: {_row_facts(config)}"
+        yield f"`{name}`: {old:,} -> {how_many(new, 'row')}: {_row_facts(config)}"
     shifts = [
         f"{score} {old_mean:.2f} -> {new_mean:.2f}"
         for score, (old_mean, new_mean) in config.scores.items()
@@ -81,9 +82,9 @@ def _row_facts(config: ConfigDiff) -> str:
 def _schema_facts(config: ConfigDiff) -> Iterator[str]:
     name = escape_code(config.config)
     if config.is_new:
-        yield f"config `{name}` is new, with {sum(config.new_rows.values()):,} rows"
+        yield f"config `{name}` is new, with {how_many(sum(config.new_rows.values()), 'row')}"
     elif config.is_gone:
-        yield f"config `{name}` is gone, with its {sum(config.old_rows.values()):,} rows"
+        yield f"config `{name}` is gone, with its {how_many(sum(config.old_rows.values()), 'row')}"
     else:
         yield from (f"`{name}`: split `{escape_code(split)}` removed" for split in config.splits_removed)
         yield from (f"`{name}`: split `{escape_code(split)}` added" for split in config.splits_added)
@@ -122,8 +123,8 @@ def _source_lines(sources: Mapping[tuple[str, str, str], tuple[int, int]]) -> It
     for source, (old, new) in terms.items():
         before, after = questions[source]
         if not old:
-            yield f"Source {escape(source)} ({'; '.join(new)}) is new, with {after:,} questions"
+            yield f"Source {escape(source)} ({'; '.join(new)}) is new, with {how_many(after, 'question')}"
         elif not new:
-            yield f"Source {escape(source)} ({'; '.join(old)}) is gone, with its {before:,} questions"
+            yield f"Source {escape(source)} ({'; '.join(old)}) is gone, with its {how_many(before, 'question')}"
         elif old != new:
             yield f"Source {escape(source)}: licence and attribution are now {'; '.join(new)}; were {'; '.join(old)}"

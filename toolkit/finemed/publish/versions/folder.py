@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from finemed.errors import InputError, StoreError
 from finemed.publish.pools import split_order
 from finemed.records import POOLS, SPLITS
-from finemed.store.atomic import read_json
+from finemed.store.atomic import plain, read_json
 
 BATCH_ROWS = 4_000
 
@@ -52,7 +52,7 @@ class ReleaseFolder:
             InputError: the folder holds none.
             StoreError: its manifest is damaged.
         """
-        if not (path / "manifest.json").is_file() or not (path / "data").is_dir():
+        if not (path / "manifest.json").exists() or not (path / "data").is_dir():
             raise InputError(
                 f"{path}: holds no release (manifest.json and data/); give the folder that `finemed build` or "
                 "`finemed publish` made"
@@ -87,7 +87,7 @@ def footer(path: Path) -> Any:
         StoreError: it is damaged.
     """
     try:
-        return pq.read_metadata(path)
+        return pq.read_metadata(plain(path))
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -109,7 +109,7 @@ def batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
         StoreError: the file is damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(plain(path)) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
                 frame = pl.from_arrow(batch)
                 assert isinstance(frame, pl.DataFrame)  # noqa: S101 - a record batch makes a frame

@@ -18,6 +18,7 @@ from typing import Any
 
 from finemed.errors import ContractError, InputError, StoreError
 from finemed.publish.inspect.status import read_status
+from finemed.publish.licences import licence_warning
 from finemed.publish.release import release_intact
 from finemed.publish.targets.target import FileChange, PublishedVersion, Target
 from finemed.publish.versions.changelog import FILE as CHANGELOG
@@ -31,6 +32,7 @@ from finemed.publish.versions.identity import same_but_for_holding
 from finemed.publish.versions.previous import fetched, not_given, splits_since
 from finemed.publish.versions.tombstones import Tombstones
 from finemed.publish.versions.version import Change, Version, next_version, wanted_version
+from finemed.records.counts import how_many
 from finemed.store.earlier import EarlierRows
 
 MOST_FAULTS = 20
@@ -61,6 +63,8 @@ class Publication:
     dataset: Dataset | None = None
     not_held: list[str] = field(default_factory=list)
     """Versions of the target that the build was not given, so that it did not hold its splits against them."""
+    warning: str | None = None
+    """Where the card's licence asks for less than those of its rows."""
 
     def plain(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -111,7 +115,7 @@ def release_of(path: Path) -> Path:
         StoreError: the release is of earlier settings or inputs than the run.
     """
     inside = path / "release"
-    if (inside / "manifest.json").is_file():
+    if (inside / "manifest.json").exists():
         state = read_status(path).release
         if state != str(inside):
             raise StoreError(f"{state}; run `finemed build`, then publish")
@@ -194,7 +198,9 @@ def publish(
         before = fetched(target, Path(work) / "versions", have={parent.version: old}) if parent and old else None
         done = delivered(draft, target, old, found, dry_run=dry_run, taken_out=composed.taken_out, before=before)
         not_held = not_given(composed.facts, before) if before and not reshuffle else []
-        return Publication(**{**vars(done), "change": change if found else None, "not_held": not_held})
+        warning = licence_warning(composed.facts["card"]["license"], composed.facts["figures"]["licences"])
+        changed = {"change": change if found else None, "not_held": not_held, "warning": warning}
+        return Publication(**{**vars(done), **changed})
 
 
 def last_version(target: Target, work: Path) -> Held:
@@ -226,7 +232,7 @@ def earlier(old: Path | None) -> str:
 def first_release(composed: Composed) -> str:
     """The changelog's words for a version without a parent."""
     counts = {name: sum(splits.values()) for name, splits in composed.facts["configs"].items()}
-    return f"{FIRST_RELEASE}\n" + "".join(f"- `{name}`: {rows:,} rows\n" for name, rows in counts.items())
+    return f"{FIRST_RELEASE}\n" + "".join(f"- `{name}`: {how_many(rows, 'row')}\n" for name, rows in counts.items())
 
 
 def title(found: ReleaseDiff | None) -> str:

@@ -235,7 +235,7 @@ def _purge(path: Path, ids: set[str], *, dry_run: bool) -> int:
     """Takes rows out of a dedup index; how many there were."""
     from finemed.store.published import PublishedIndex
 
-    if not (path / "index.json").is_file():
+    if not (path / "index.json").exists():
         raise InputError(f"{path}: holds no index (index.json); give the folder that a stage's `index` setting names")
     settings = dict(read_json(path / "index.json", "settings")["settings"])
     index = PublishedIndex(path, settings.pop("num_bands"), tuple(settings.items()))

@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from finemed.errors import StoreError
-from finemed.store.atomic import write_atomic
+from finemed.store.atomic import read_plain, write_atomic
 
 FILE = "tombstones.jsonl"
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -64,7 +64,7 @@ class Tombstones:
         if not path.exists():
             return cls()
         entries = []
-        lines = path.read_text("utf-8").split("\n")  # `splitlines` would part a reason at U+2028
+        lines = read_plain(path).decode("utf-8").split("\n")  # `splitlines` would part a reason at U+2028
         for number, line in enumerate(lines, 1):
             if not line:
                 continue

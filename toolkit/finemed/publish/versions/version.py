@@ -53,6 +53,14 @@ class Version:
         """Name of the Git tag, such as ``v1.2.0``."""
         return f"v{self}"
 
+    def step_from(self, earlier: Version) -> Change | None:
+        """The step that the numbers say: which is the first that rose; None where this one is not above the other."""
+        if self <= earlier:
+            return None
+        if self.major > earlier.major:
+            return "major"
+        return "minor" if self.minor > earlier.minor else "patch"
+
     def bump(self, change: Literal["major", "minor", "patch"]) -> Version:
         """The least version above this one for such a change."""
         if change == "major":

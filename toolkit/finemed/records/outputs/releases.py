@@ -160,7 +160,11 @@ class DiffOutput(OutputModel):
     """How two versions differ."""
 
     change: Change
-    """How big a step this is."""
+    """How big a step this is: what the versions' numbers say, or the differences where there are none."""
+    content_change: Change
+    """How big a step the differences alone would be."""
+    why: str | None
+    """Why the one is not the other, such as a retraction."""
     configs: dict[str, ConfigDiff]
     """By config."""
     departments: dict[str, DepartmentDiff]

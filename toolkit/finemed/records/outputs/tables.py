@@ -16,6 +16,17 @@ class SharedText(OutputModel):
     """Rows that have one of them."""
 
 
+class QuarantinedPlace(OutputModel):
+    """A record, or the rest of a file, that could not be read."""
+
+    place: str
+    """File and line, or place in a list."""
+    reason: str
+    """Why."""
+    rows: Count
+    """Records that are lost with it."""
+
+
 class TableRead(OutputModel):
     """How anybody's table was read."""
 
@@ -23,12 +34,16 @@ class TableRead(OutputModel):
     """Records that came in, those that could not be read among them."""
     quarantined: Count
     """Records that could not be read."""
+    quarantined_places: list[QuarantinedPlace]
+    """The first 1,000 of them."""
     comparing: list[str]
     """Parts whose texts are looked at."""
     left_out: list[str]
     """Other columns that hold texts."""
     passed_over: list[str]
     """Files beside the data that are no data."""
+    cut_off: list[str]
+    """Places where a file breaks off: how many rows follow is unknown."""
 
 
 class DedupOutput(TableRead):
