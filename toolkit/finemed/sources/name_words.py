@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 
 _QUESTION = """
-question questions query queries prompt prompts instruction instructions input inputs stem body chat
+question questions query queries prompt prompts instruction instructions input inputs stem chat
 chats conversation conversations dialogue dialogues dialog dialogs messages utterances pregunta frage
 vraag domanda pergunta 问题 提问 指令 输入 質問 سؤال вопрос
 """
@@ -35,7 +35,7 @@ WORDS = {
     "label": frozenset(_LABEL.split()),
 }
 """Words of a name that tell what a column is; of several, the last."""
-_ASKS = "user patient asker ask asks asked human student inquiry complaint title problem"
+_ASKS = "user patient asker ask asks asked human student inquiry complaint problem body"
 _REPLIES = "doctor physician assistant bot gpt model expert advice diagnosis findings finding"
 HINTS = dict.fromkeys(_ASKS.split(), "question") | dict.fromkeys(_REPLIES.split(), "answer")
 """Words that tell it only where the values read like text."""
