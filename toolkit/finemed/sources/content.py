@@ -16,13 +16,16 @@ takes one value after the other and keeps hashes of the different ones, so that 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from finemed.sources.nested import is_address
-from finemed.sources.part_names import Kind, hinted_kind, is_metadata, is_strict_metadata
+from finemed.sources.part_names import Kind, hinted_kind, is_metadata, is_strict_metadata, named_kind
+from finemed.sources.parts import Part, column_parts
+from finemed.sources.turns import UnusableError
 
 FEW_WORDS, MANY_WORDS = 3, 8
 UNIQUE_FROM = 10
@@ -159,3 +162,65 @@ class Tally:
             return False
         unique = self.rows >= UNIQUE_FROM and different >= _UNIQUE * self.rows
         return not (unique and 2 * (self.numbers + self.codes) > self.rows)
+
+
+class Untold:
+    """The tallies of all columns whose names do not tell what they hold."""
+
+    def __init__(self, on: Sequence[str] = ()) -> None:
+        """Starts without a value; columns of `on`, or that its paths lead into, are told."""
+        self.tallies: dict[str, Tally] = {}
+        self._on = {*on, *(path.partition(".")[0] for path in on)}
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether values have to tell what a column is."""
+        if name not in self._known:
+            told = name in self._on if self._on else named_kind(name) is not None
+            self._known[name] = not told and not is_strict_metadata(name)
+        return self._known[name]
+
+    def add(self, name: str, value: Any) -> bool:
+        """Takes in a row's value; whether it holds anything."""
+        if value is None or value == "" or not holds(value):
+            return False
+        if name not in self.tallies:
+            self.tallies[name] = Tally()
+        self.tallies[name].add(_text(name, value), value)
+        return True
+
+    def kinds(self, rows: int) -> dict[str, Kind]:
+        """What each column is that is compared, of a table of so many rows."""
+        found = {name: tally.kind(name, rows) for name, tally in self.tallies.items()}
+        return {name: kind for name, kind in found.items() if kind is not None}
+
+
+def guessed_parts(name: str, kind: Kind, value: Any, skipped: set[str]) -> list[Part]:
+    """The parts of a value whose column `Untold` told; what cannot be read is a label, so that it keeps rows apart."""
+    if value is None:
+        return []
+    try:
+        return column_parts(name, kind, value, skipped)
+    except UnusableError:
+        return [Part(name, "label", str(value).encode("utf-8", "backslashreplace").decode())]
+
+
+def holds(value: Any) -> bool:
+    """Whether a value is more than blanks, however deep."""
+    if isinstance(value, dict):
+        return any(map(holds, value.values()))
+    if isinstance(value, list):
+        return any(map(holds, value))
+    return value is not None and not (isinstance(value, str) and (not value or value.isspace()))
+
+
+def _text(name: str, value: Any) -> str:
+    """The texts of a value as one; empty where it holds none or cannot be read."""
+    if type(value) is str:
+        return value
+    if isinstance(value, bool | int | float):
+        return ""
+    try:
+        return "\n".join(part.text for part in column_parts(name, "context", value) if part.kind != "label")
+    except UnusableError:
+        return ""

@@ -12,36 +12,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from finemed.errors import ConfigError
-from finemed.sources.content import Tally
+from finemed.sources.content import Untold, guessed_parts, holds
 from finemed.sources.files import InputFile
-from finemed.sources.part_names import Kind, is_metadata, is_strict_metadata, named_kind, part_kind
-from finemed.sources.parts import Part, column_of, column_parts, read_parts
+from finemed.sources.part_names import Kind, is_metadata, named_kind, part_kind
+from finemed.sources.parts import Part, column_of, read_parts
 from finemed.sources.paths import named_paths, schema_paths
 from finemed.sources.raw import sample
 from finemed.sources.turns import UnusableError
 
 PARTS = pl.Schema({"row": pl.UInt32(), "part": pl.String(), "kind": pl.String(), "text": pl.String()})
-
-
-@dataclass
-class _Other:
-    """A column whose name does not tell what it holds."""
-
-    rows: list[int] = field(default_factory=list)
-    values: list[Any] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-
-    def add(self, name: str, row: int, value: Any) -> None:
-        """Takes in a value that holds something."""
-        self.rows.append(row)
-        self.values.append(value)
-        self.tally.add(read_text(name, value), value)
 
 
 class Seen:
@@ -72,11 +56,12 @@ class Seen:
         self._inside = {path.partition(".")[0] for path in on if "." in path}
         self._strong: set[str] = set()
         self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
-        self._others: dict[str, _Other] = {}
+        self._untold = Untold(on)
+        self._others: dict[str, tuple[list[int], list[Any]]] = {}
+        """Rows and values of columns whose names do not tell what they hold."""
         self._shapes: Counter[tuple[str, bool]] = Counter()
         """Column, and whether an object -> rows of the file."""
         self._told: dict[str, bool] = {}
-        self._untold: dict[str, bool] = {}
         self._rows: list[int] = []
         self._names: list[str] = []
         self._kinds: list[str] = []
@@ -98,13 +83,14 @@ class Seen:
             column.append(as_text(values.get(name)))
         for name in values.keys() - self.compared:
             value = values[name]
-            if value is None or value == "" or not _holds(value):
+            if value is None or value == "":
                 continue
-            if self._is_untold(name):
-                if name not in self._others:
-                    self._others[name] = _Other()
-                self._others[name].add(name, self._height, value)
-            else:
+            if not self._named and name in self._untold:
+                if self._untold.add(name, value):
+                    rows, held = self._others.setdefault(name, ([], []))
+                    rows.append(self._height)
+                    held.append(value)
+            elif name not in self.left_out and holds(value):
                 self.left_out.add(name)
         self._height += 1
         return None
@@ -141,27 +127,21 @@ class Seen:
         self._texts.append(part.text)
         self.compared.add(column_of(part.name))
 
-    def _is_untold(self, name: str) -> bool:
-        """Whether values have to tell what a column is."""
-        if name not in self._untold:
-            known = name in self.on or name in self._inside if self.on else named_kind(name) is not None
-            self._untold[name] = not (self._named or known or is_strict_metadata(name))
-        return self._untold[name]
-
     def settle(self) -> None:
         """Decides on the columns that no name tells, by all of their values."""
-        for name, other in self._others.items():
+        kinds = self._untold.kinds(self._height)
+        for name, (rows, values) in self._others.items():
             if name in self.compared:  # options beside a question that earlier rows lack
                 continue
-            kind = other.tally.kind(name, self._height)
-            if kind is None:
+            if name not in kinds:
                 self.left_out.add(name)
-                if other.tally.is_constant(self._height) and not (other.tally.numbers or is_metadata(name)):
+                tally = self._untold.tallies[name]
+                if tally.is_constant(self._height) and not (tally.numbers or is_metadata(name)):
                     self.constant.append(name)
                 continue
-            self.guessed[name] = kind
-            for row, value in zip(other.rows, other.values, strict=True):
-                for part in guessed_parts(name, kind, value, self.skipped):
+            self.guessed[name] = kinds[name]
+            for row, value in zip(rows, values, strict=True):
+                for part in guessed_parts(name, kinds[name], value, self.skipped):
                     self._add(row, part)
         self._others.clear()
 
@@ -204,7 +184,11 @@ class Seen:
             inside = any(path.startswith(f"{column.name}.") for path in self.on)
             told = inside or column.name in self.on or (not self.on and named_kind(column.name) is not None)
             self.nested.update(schema_paths(column))
-            if told or column.name in self._held or (self._is_untold(column.name) and _may_tell(column)):
+            if (
+                told
+                or column.name in self._held
+                or (not self._named and column.name in self._untold and _may_tell(column))
+            ):
                 names.append(column.name)
             elif str(column.type) != "null":
                 self.left_out.add(column.name)
@@ -231,26 +215,6 @@ class Seen:
                     "--id"
                 )
         return None, None
-
-
-def read_text(name: str, value: Any) -> str:
-    """The texts of a value whose column no name tells, as one; empty where it holds none or cannot be read."""
-    if type(value) is str:
-        return value
-    if isinstance(value, bool | int | float):
-        return ""
-    try:
-        return "\n".join(part.text for part in column_parts(name, "context", value) if part.kind != "label")
-    except UnusableError:
-        return ""
-
-
-def guessed_parts(name: str, kind: Kind, value: Any, skipped: set[str]) -> list[Part]:
-    """The parts of a value as its values tell; what cannot be read is a label, so that it keeps rows apart."""
-    try:
-        return column_parts(name, kind, value, skipped)
-    except UnusableError:
-        return [Part(name, "label", as_text(value) or "")]
 
 
 def as_text(value: Any) -> str | None:
@@ -287,11 +251,3 @@ def _may_tell(column: Any) -> bool:
         return bool(types.is_list(column.type))
     number = types.is_integer(inner) or types.is_floating(inner) or types.is_temporal(inner) or types.is_boolean(inner)
     return not (number and is_metadata(column.name)) and str(column.type) != "null"
-
-
-def _holds(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds, value))
-    return value is not None and not (isinstance(value, str) and (not value or value.isspace()))

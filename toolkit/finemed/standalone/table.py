@@ -22,6 +22,7 @@ import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import ConfigError, InputError
+from finemed.sources.content import guessed_parts
 from finemed.sources.files import EMPTY, UNKNOWN, InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
@@ -30,7 +31,7 @@ from finemed.sources.parts import column_of
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
-from finemed.standalone.gather import Seen, as_text, guessed_parts, no_column
+from finemed.standalone.gather import Seen, as_text, no_column
 from finemed.store.atomic import write_with
 from finemed.store.shards import write_parquet
 
@@ -127,7 +128,7 @@ class Table:
         values = (row for rows in self._files for row in rows.values(list(added)))
         for number, row in enumerate(values):
             for name, kind in added.items():
-                for part in guessed_parts(name, kind, row[name], set()) if row[name] is not None else ():
+                for part in guessed_parts(name, kind, row[name], set()):
                     for column, value in zip(rows, (number, *part), strict=True):
                         rows[column].append(value)
         parts = pl.concat([self.parts, pl.DataFrame(rows, schema=self.parts.schema)]).sort("row", maintain_order=True)

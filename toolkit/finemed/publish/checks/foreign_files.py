@@ -12,17 +12,18 @@ Each file has a layout of its own; where none is known, the names of the columns
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
+from finemed.sources.content import Untold
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
-from finemed.sources.part_names import chosen_kind, part_kind, text_kind
-from finemed.sources.parts import read_parts
+from finemed.sources.part_names import Kind, chosen_kind, is_option, named_kind, part_kind
+from finemed.sources.parts import Part, read_parts
 from finemed.sources.paths import named_paths
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
 from finemed.sources.records import find_files
@@ -37,6 +38,8 @@ _NAME = "dataset"
 class DataFile(InputFile):
     """A file of which all columns are read, not just those that a build needs."""
 
+    guessed: Mapping[str, Kind] = field(default_factory=dict)
+    """Columns that are parts for what they hold, not for their names."""
     on: tuple[str, ...] = ()
     """Where its questions and answers are, `fields.prompt`, if they lie inside of other columns."""
 
@@ -51,7 +54,8 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
         source = SourceConfig(name=_NAME, path=text)
         found = find_files(source, Path(), passed_over=beside)
         data = [file for file in found if _holds_records(file)]
-        layouts = [_layout(source, file) for file in data]
+        guessed = guess(data)
+        layouts = [_layout(source, file, guessed) for file in data]
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
         raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
@@ -66,7 +70,7 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
     others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
     # a file of documents among others is read like the rest, so that each of its rows is said to have no question
     files = [
-        _whole(file, "question_answer" if layout == "documents" else layout, on)
+        _whole(file, "question_answer" if layout == "documents" else layout, on, guessed)
         for file, (layout, on) in zip(data, layouts, strict=True)
     ]
     return files, [name for name in others if not _is_known(name)]
@@ -100,12 +104,28 @@ def _is_known(name: str) -> bool:
     return PurePosixPath(name).name.upper().startswith(("README", "LICENSE", "LICENCE", "CHANGELOG", "MANIFEST"))
 
 
-def _whole(file: InputFile, layout: str, on: tuple[str, ...] = ()) -> DataFile:
+def _whole(
+    file: InputFile, layout: str, on: tuple[str, ...] = (), guessed: Mapping[str, Kind] | None = None
+) -> DataFile:
     values = {each.name: getattr(file, each.name) for each in fields(InputFile)}
-    return DataFile(**{**values, "layout": layout}, on=on)
+    return DataFile(**{**values, "layout": layout}, on=on, guessed=guessed or {})
 
 
-def _layout(source: SourceConfig, file: InputFile) -> tuple[str, tuple[str, ...]]:
+def guess(files: Sequence[InputFile]) -> dict[str, Kind]:
+    """Columns that no name tells, by the values of all rows: what the stand-alone commands compare too."""
+    untold, rows = Untold(), 0
+    for file in files:
+        if file.format == "parquet" and not any(name in untold for name in schema_names(file)):
+            continue
+        for _, _, values, fault in raw_records(_whole(file, "question_answer")):
+            rows += fault is None
+            for name in values:
+                if name in untold:
+                    untold.add(name, values[name])
+    return untold.kinds(rows)
+
+
+def _layout(source: SourceConfig, file: InputFile, guessed: Mapping[str, Kind]) -> tuple[str, tuple[str, ...]]:
     """What the records of a file are; `parts` where only the names of their columns tell questions from answers.
 
     Where no column does, those inside of others may: `fields.prompt`, as the stand-alone commands find them.
@@ -116,14 +136,22 @@ def _layout(source: SourceConfig, file: InputFile) -> tuple[str, tuple[str, ...]
     records = list(sample(_whole(file, "question_answer")))
     for values in records:
         try:
-            kinds = {text_kind(part.column) or part.kind for part in read_parts(values)}
+            parts = read_parts(values)
         except UnusableError:
             continue
-        if "answer" in kinds and kinds & {"question", "context"}:
+        kinds = {part.kind for part in parts} | {kind for name, kind in guessed.items() if values.get(name)}
+        kinds |= {kind for part in parts if (kind := named_kind(part.column)) is not None}
+        asked = kinds & {"question", "context"}
+        if asked and ("answer" in kinds or ("question" in kinds and any(_is_known_label(part) for part in parts))):
             return "parts", ()
     inside = tuple(dict.fromkeys(path for values in records for path in _paths(values)))
     kinds = {chosen_kind(path) for path in inside}
     return ("parts", inside) if "answer" in kinds and kinds & {"question", "context"} else (layout, ())
+
+
+def _is_known_label(part: Part) -> bool:
+    """Whether a part says which answer is right: a column of labels, or flags of the options."""
+    return part.kind == "label" and (part_kind(part.column) == "label" or is_option(part.column))
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:
