@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,8 @@ class _Checks:
     """Numbers of the rows whose texts can be read, but not which of them are questions and answers."""
     inside: dict[str, array[int]] = field(default_factory=dict)
     """Columns inside of which texts lie that nobody takes for questions and answers -> numbers of the rows."""
+    untold: dict[str, array[int]] = field(default_factory=dict)
+    """Columns of texts of which nothing tells whether they are questions or answers -> numbers of the rows."""
     bytes: Counter[str] = field(default_factory=Counter)
     """Columns of bytes -> rows."""
     placings: list[Placing] = field(default_factory=list)
@@ -101,9 +103,11 @@ class _Checks:
         """One batch of sound rows through every rule about rows."""
         faults = self.faults
         self.partless.extend(batch.partless)
-        for name, numbers in {**batch.inside, **_untold_rows(batch)}.items():
+        for name, numbers in batch.inside.items():
             known = name in self.inside or len(self.inside) < COLUMNS
             self.inside.setdefault(name if known else OTHERS, array("Q")).extend(numbers)
+        for name, numbers in _untold_rows(batch).items():
+            self.untold.setdefault(name, array("Q")).extend(numbers)
         for name, rows in batch.opaque.items():
             self.bytes[name] += len(set(rows))
         self.stated.look(batch, faults)
@@ -154,26 +158,35 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     for rule in RULES:
         if rule in _RELEASE_ONLY or rule not in (*_OF_ROWS, "schema", "licence"):
             faults.skip(rule, _RELEASE_ONLY.get(rule, "it is a rule for releases"))
-    aside = [f"`{name}` ({percent(len(numbers) / checks.rows)} of rows)" for name, numbers in checks.inside.items()]
+    inside = _shares(checks.inside, checks.rows)
+    untold = _shares(checks.untold, checks.rows)
     if index is not None and checks.bytes:
-        told = [f"`{name}` ({percent(rows / checks.rows)} of rows)" for name, rows in checks.bytes.items()]
-        unseen = [*unseen, f"bytes in columns {', '.join(told[:5])}"]
+        unseen.append(f"bytes in columns {_shares(checks.bytes, checks.rows)}")
     if index is not None and unseen:
         faults.skip("contamination", "; ".join(unseen))
     for rule in _OF_ROWS:
         if rule in faults.applied:
-            if rule in _OF_ANSWERS and aside:
-                more = f" and {len(aside) - 5} more" if len(aside) > 5 else ""
-                faults.skip(rule, f"columns {', '.join(aside[:5])}{more}, beside the questions and answers")
+            aside = [f"columns {untold}"] if untold and rule in _OF_ANSWERS else []
+            if inside and rule in _OF_PARTS and rule != "contamination":
+                aside.append(f"texts inside of {inside}")
+            if aside:
+                faults.skip(rule, f"{' and '.join(aside)}, beside the questions and answers")
             faults.unchecked(rule, "records that cannot be read", checks.broken)
             if rule in _OF_PARTS:
                 faults.unchecked(rule, "questions and answers that cannot be told", checks.partless)
     return Report(text, "dataset", checks.rows, faults)
 
 
+def _shares(columns: Mapping[str, Any], rows: int) -> str:
+    """Columns with the share of rows that hold something in them."""
+    counted = {name: len(held) if isinstance(held, array) else held for name, held in columns.items()}
+    told = [f"`{name}` ({percent(count / rows)} of rows)" for name, count in counted.items()]
+    return ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+
+
 def _read(number: int, file: DataFile, checks: _Checks) -> None:
     """One file through all rules."""
-    faults, batch = checks.faults, Rows(untold=untold_of(file))
+    faults, batch = checks.faults, Rows()
     for record, line, values, fault in raw_records(file):
         if fault == EMPTY:
             return
@@ -188,7 +201,7 @@ def _read(number: int, file: DataFile, checks: _Checks) -> None:
         structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults)
         if len(batch.places) >= BATCH_ROWS or batch.characters >= BATCH_CHARACTERS:
             checks.look(batch)
-            batch = Rows(untold=untold_of(file))
+            batch = Rows()
     if batch.places:
         checks.look(batch)
 
@@ -198,11 +211,6 @@ def _secrets(batch: Rows, faults: Faults) -> None:
         for at, kinds in sorted(secret_rows(column.series()).items()):
             place = batch.places[column.rows[at]]
             faults.add("secrets", place, f"`{name}` holds {', '.join(kinds)}", REMOVE, kind=", ".join(kinds))
-
-
-def untold_of(file: DataFile) -> frozenset[str]:
-    """The columns of a file of which nothing tells whether they are questions or answers."""
-    return frozenset(name for name, kind in file.guessed.items() if kind in ("context", "label"))
 
 
 def _untold_rows(batch: Rows) -> dict[str, list[int]]:

@@ -134,19 +134,25 @@ def _layout(source: SourceConfig, file: InputFile, guessed: Mapping[str, Kind]) 
     if layout != "documents":
         return layout, ()
     records = list(sample(_whole(file, "question_answer")))
-    for values in records:
-        try:
-            parts = read_parts(values)
-        except UnusableError:
-            continue
-        kinds = {part.kind for part in parts} | {kind for name, kind in guessed.items() if values.get(name)}
-        kinds |= {kind for part in parts if (kind := named_kind(part.column)) is not None}
-        asked = kinds & {"question", "context"}
-        if asked and ("answer" in kinds or ("question" in kinds and any(_is_known_label(part) for part in parts))):
-            return "parts", ()
+    if any(_is_exchange(values, {}) for values in records):
+        return "parts", ()
     inside = tuple(dict.fromkeys(path for values in records for path in _paths(values)))
     kinds = {chosen_kind(path) for path in inside}
-    return ("parts", inside) if "answer" in kinds and kinds & {"question", "context"} else (layout, ())
+    if "answer" in kinds and kinds & {"question", "context"}:
+        return "parts", inside
+    return "parts" if any(_is_exchange(values, guessed) for values in records) else layout, ()
+
+
+def _is_exchange(values: Mapping[str, Any], guessed: Mapping[str, Kind]) -> bool:
+    """Whether a record has a question, and an answer or a label that says which option is right."""
+    try:
+        parts = read_parts(values)
+    except UnusableError:
+        return False
+    kinds = {part.kind for part in parts} | {kind for name, kind in guessed.items() if values.get(name)}
+    kinds |= {kind for part in parts if (kind := named_kind(part.column)) is not None}
+    labelled = "question" in kinds and any(_is_known_label(part) for part in parts)
+    return labelled or ("answer" in kinds and not kinds.isdisjoint(("question", "context")))
 
 
 def _is_known_label(part: Part) -> bool:

@@ -61,7 +61,7 @@ class Rows:
     """Numbers of the rows whose parts cannot be read."""
     inside: dict[str, list[int]] = field(default_factory=dict)
     """Columns that are no part, and inside of which texts lie under the names of parts; numbers of the rows."""
-    untold: frozenset[str] = frozenset()
+    untold: set[str] = field(default_factory=set)
     """Columns of which nothing tells whether they are questions or answers, labels that nobody knows among them."""
     characters: int = 0
 
@@ -97,12 +97,12 @@ class Rows:
         unread = None
         try:
             parts = read_parts(values, on)
-            known = {part.column for part in parts}
-            for name, kind in (guessed or {}).items():
-                if name not in known:
-                    parts += guessed_parts(name, kind, values.get(name), set())
-            self.parts.append(parts)
-            for name in _not_seen(values, self.parts[-1]):
+            known = {part.column for part in parts} | {path.partition(".")[0] for path in on}
+            told = [(name, kind) for name, kind in (guessed or {}).items() if name not in known]
+            further = [part for name, kind in told for part in guessed_parts(name, kind, values.get(name), set())]
+            self.untold.update(name for name, kind in told if kind in ("context", "label"))
+            self.parts.append([*parts, *further])
+            for name in _not_seen(values, [*parts, *(part for part in further if part.kind != "label")]):
                 self.inside.setdefault(name, []).append(number)
         except UnusableError as error:
             self.parts.append([])
