@@ -15,15 +15,16 @@ takes one value after the other and keeps hashes of the different ones, so that 
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from finemed.sources.nested import is_address
-from finemed.sources.part_names import Kind, hinted_kind, is_metadata, is_strict_metadata, named_kind
+from finemed.sources.part_names import Kind, hinted_kind, is_media, is_metadata, is_strict_metadata, named_kind
 from finemed.sources.parts import Part, column_parts
 from finemed.sources.turns import UnusableError
 
@@ -39,6 +40,7 @@ _COUNTED = 200_000
 _NUMBERS = 16
 """Numbers in a list; a longer one is a vector."""
 _HEAD = 400
+_DIGEST = "sha256"
 _SHORT = 40
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\u0e00-\u0e7f]")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -72,8 +74,7 @@ class Tally:
     """Words with digits in them, such as ids and codes of diseases."""
     places: int = 0
     """Addresses, paths, hashes, dates: facts about a row whatever their column is called."""
-    opaque: int = 0
-    """Vectors and bytes."""
+    vectors: int = 0
     rising: int = 0
     """Whole numbers that are greater than the one before."""
     last: int | None = None
@@ -89,7 +90,7 @@ class Tally:
         self.rows += 1
         if len(self.distinct) < _COUNTED:
             self.distinct.add(hash(text or repr(value)))
-        if not text:
+        if not text or (isinstance(value, Mapping) and value.keys() == {_DIGEST}):
             self._add_other(value)
             return
         head = text[:_HEAD].strip()
@@ -111,8 +112,10 @@ class Tally:
 
     def _add_other(self, value: Any) -> None:
         """Takes in a value without a text."""
-        if isinstance(value, bytes) or (isinstance(value, list | tuple) and len(value) > _NUMBERS):
-            self.opaque += 1
+        if isinstance(value, Mapping) and value.keys() == {_DIGEST}:
+            self.codes += 1
+        elif isinstance(value, list | tuple) and len(value) > _NUMBERS:
+            self.vectors += 1
         elif isinstance(value, date):
             self.places += 1
         elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
@@ -137,6 +140,8 @@ class Tally:
         """
         if not self.rows or is_strict_metadata(name):
             return None
+        if is_media(name) and not self._is_text(about=False):
+            return None if self.is_constant(rows) else "label"
         about = is_metadata(name)
         if self._is_text(about):
             return hinted_kind(name)
@@ -156,7 +161,7 @@ class Tally:
 
     def _is_label(self, rows: int) -> bool:
         different = len(self.distinct)
-        if 2 * (self.opaque + self.places) > self.rows or self.is_constant(rows):
+        if 2 * (self.vectors + self.places) > self.rows or self.is_constant(rows):
             return False
         if self.rows >= FEW_ROWS and self.rising == self.rows:
             return False
@@ -191,7 +196,8 @@ class Untold:
 
     def kinds(self, rows: int) -> dict[str, Kind]:
         """What each column is that is compared, of a table of so many rows."""
-        found = {name: tally.kind(name, rows) for name, tally in self.tallies.items()}
+        told = {name: named_kind(name) for name in self.tallies if "." in name}  # inside of a column
+        found = {name: told.get(name) or tally.kind(name, rows) for name, tally in self.tallies.items()}
         return {name: kind for name, kind in found.items() if kind is not None}
 
 
@@ -200,9 +206,31 @@ def guessed_parts(name: str, kind: Kind, value: Any, skipped: set[str]) -> list[
     if value is None:
         return []
     try:
-        return column_parts(name, kind, value, skipped)
+        return column_parts(name, kind, without_bytes(value), skipped)
     except UnusableError:
         return [Part(name, "label", str(value).encode("utf-8", "backslashreplace").decode())]
+
+
+def without_bytes(value: Any) -> Any:
+    """A value in which a hash stands for bytes, such as those of a picture; the path beside them is left out."""
+    held = list(_bytes_in(value))
+    if not held:
+        return value
+    digest = hashlib.sha256()
+    for each in held:
+        digest.update(len(each).to_bytes(8, "big") + each)
+    return {_DIGEST: digest.hexdigest()}
+
+
+def _bytes_in(value: Any) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _bytes_in(item)
+    elif isinstance(value, list | tuple) and not isinstance(value[:1] and value[0], int | float | str):
+        for item in value:
+            yield from _bytes_in(item)
 
 
 def holds(value: Any) -> bool:
@@ -218,7 +246,7 @@ def _text(name: str, value: Any) -> str:
     """The texts of a value as one; empty where it holds none or cannot be read."""
     if type(value) is str:
         return value
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float | bytes):
         return ""
     try:
         return "\n".join(part.text for part in column_parts(name, "context", value) if part.kind != "label")

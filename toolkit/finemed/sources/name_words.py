@@ -65,6 +65,9 @@ NEVER = frozenset(_NEVER.split())
 """Words of such columns that are never read, however their values look."""
 JUDGED = frozenset(("winner", "preferred", "preference", "verdict", "correct", "chosen", "rejected"))
 """Words that say that a column tells what is right, whatever else is in its name, as in `winner_model_a`."""
+_MEDIA = "image images img imgs picture pictures photo figure scan slide audio video media xray dicom"
+MEDIA = frozenset(_MEDIA.split())
+"""Words of columns that say which picture or recording a row is about: by its bytes, its path or its id."""
 _SPLIT = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)|(?<=[a-z])(?=[A-Z])")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-from finemed.sources.name_words import ANYWHERE, HINTS, JUDGED, METADATA, NEVER, WORDS, name_words
+from finemed.sources.name_words import ANYWHERE, HINTS, JUDGED, MEDIA, METADATA, NEVER, WORDS, name_words
 from finemed.sources.turns import fold
 
 Kind = Literal["system", "question", "context", "answer", "label"]
@@ -95,9 +95,15 @@ _LETTERS = (tuple("abcdefgh"), tuple("12345678"))
 def is_metadata(name: str) -> bool:
     """Whether a name says that its column is about the row, not of it: ids, addresses, sources, dates, counts."""
     words = name_words(name)
-    if not words or part_kind(name) is not None or not JUDGED.isdisjoint(words):
+    if not words or part_kind(name) is not None or not (JUDGED | MEDIA).isdisjoint(words):
         return False
     return words[-1] in METADATA or not ANYWHERE.isdisjoint(words)
+
+
+@lru_cache(maxsize=4096)
+def is_media(name: str) -> bool:
+    """Whether a name says that its column tells which picture or recording a row is about."""
+    return not MEDIA.isdisjoint(name_words(name))
 
 
 @lru_cache(maxsize=4096)
@@ -174,7 +180,7 @@ def part_kind(name: str) -> Kind | None:
 def chosen_kind(name: str, only_labels: bool = False) -> Kind:
     """What the texts of a column are that somebody named; where only labels were named, they are the texts."""
     *outer, last = name.split(".")
-    found = COLUMN_KINDS.get(fold(name)) or COLUMN_KINDS.get(fold(last), "question")
+    found = named_kind(name) or named_kind(last) or "question"
     if found == "question" and not _GIVEN.isdisjoint(map(fold, outer)):
         found = "answer"
     return "question" if only_labels and found == "label" else found

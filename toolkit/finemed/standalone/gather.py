@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from finemed.errors import ConfigError
-from finemed.sources.content import Untold, guessed_parts, holds
+from finemed.sources.content import Untold, guessed_parts, holds, without_bytes
 from finemed.sources.files import InputFile
 from finemed.sources.part_names import Kind, is_metadata, named_kind, part_kind
 from finemed.sources.parts import Part, column_of, read_parts
@@ -82,18 +82,39 @@ class Seen:
         for name, column in self._held.items():
             column.append(as_text(values.get(name)))
         for name in values.keys() - self.compared:
-            value = values[name]
-            if value is None or value == "":
-                continue
-            if not self._named and name in self._untold:
-                if self._untold.add(name, value):
-                    rows, held = self._others.setdefault(name, ([], []))
-                    rows.append(self._height)
-                    held.append(value)
-            elif name not in self.left_out and holds(value):
-                self.left_out.add(name)
+            self._look_at(name, values[name])
+        for name in self._inside & values.keys():
+            self._look_below(name, values[name])
         self._height += 1
         return None
+
+    def _look_at(self, name: str, value: Any) -> None:
+        """Takes in the value of a column that is not compared so far."""
+        if value is None or value == "":
+            return
+        if not self._named and name in self._untold:
+            if isinstance(value, bytes | dict | list):
+                value = without_bytes(value)  # pictures are not held
+            if self._untold.add(name, value):
+                rows, held = self._others.setdefault(name, ([], []))
+                rows.append(self._height)
+                held.append(value)
+        elif name not in self.left_out and holds(value):
+            self.left_out.add(name)
+
+    def _look_below(self, path: str, value: Any) -> None:
+        """Takes in what lies beside the paths that are compared, inside of the same column."""
+        for item in value if isinstance(value, list) else [value]:
+            for key, held in item.items() if isinstance(item, dict) else ():
+                below = f"{path}.{key}"
+                if below in self.on:
+                    continue
+                if any(each.startswith(f"{below}.") for each in self.on):
+                    self._look_below(below, held)
+                elif isinstance(value, list):
+                    self.skipped.add(f"{path}[].{key}")
+                elif below not in self.compared:
+                    self._look_at(below, held)
 
     def begin(self, file: InputFile) -> None:
         """Looks at the first rows of a file, so that the one object among texts is told from the texts."""
@@ -239,14 +260,12 @@ def no_column(option: str, name: str, columns: list[str]) -> str:
 
 
 def _may_tell(column: Any) -> bool:
-    """Whether the type of a column lets its values keep rows apart: bytes and vectors do not."""
+    """Whether the type of a column lets its values keep rows apart: vectors do not."""
     import pyarrow.types as types
 
     inner = column.type
     while types.is_list(inner) or types.is_large_list(inner) or types.is_fixed_size_list(inner):
         inner = inner.value_type
-    if types.is_binary(inner) or types.is_large_binary(inner) or types.is_fixed_size_binary(inner):
-        return False
     if inner is not column.type and types.is_floating(inner):
         return bool(types.is_list(column.type))
     number = types.is_integer(inner) or types.is_floating(inner) or types.is_temporal(inner) or types.is_boolean(inner)

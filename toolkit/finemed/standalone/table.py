@@ -239,7 +239,8 @@ def _open(
         ids = pl.Series("id", [place for rows in held for place in rows.places], pl.String())
     compared = [name for name in columns if name in seen.compared]
     known = [name for name in columns if named_kind(name) not in (None, "label")]
-    compared = [*compared, *(path for path in on if path in seen.compared and path not in columns)] or [*on] or known
+    paths = [path for path in (*on, *seen.guessed) if path in seen.compared and path not in columns]
+    compared = [*compared, *paths] or [*on] or known
     inside = {path[:at] for path in compared for at, char in enumerate(path) if char == "."}
     left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared, *inside)]
     table = Table(
@@ -247,7 +248,7 @@ def _open(
         ids,
         seen.parts(),
         compared,
-        [*left_out, *sorted(seen.skipped)],
+        [*left_out, *sorted(seen.skipped | (seen.left_out - set(columns)))],
         quarantined,
         passed_over,
         id_column,

@@ -95,6 +95,8 @@ class _Checks:
     """Columns of texts of which nothing tells whether they are questions or answers -> numbers of the rows."""
     bytes: Counter[str] = field(default_factory=Counter)
     """Columns of bytes -> rows."""
+    empty: list[str] = field(default_factory=list)
+    """Files without a record."""
     placings: list[Placing] = field(default_factory=list)
     first_broken: str = ""
     rows: int = 0
@@ -139,6 +141,8 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
     for number, file in enumerate(files):
         checks.placings.append(Placing.of(file))
         _read(number, file, checks)
+    if not checks.rows:
+        raise InputError(f"{text}: no record can be read: it holds none")
     if checks.rows == len(checks.broken):
         raise InputError(f"{text}: no record can be read; the first: {checks.first_broken}; {MEND}")
     checks.stated.finish(text, files, faults)
@@ -152,6 +156,7 @@ def validate_foreign(text: str, *, benchmarks: Sequence[str] = ()) -> Report:
         faults.apply("contamination")
         if index.unmatchable:
             unseen.append(f"{index.unmatchable:,} benchmark items say too little to be ever found")
+    passed_over += checks.empty
     if passed_over:
         more = f" and {len(passed_over) - 5} more" if len(passed_over) > 5 else ""
         faults.skip("schema", f"files that are no records were not read: {', '.join(passed_over[:5])}{more}")
@@ -189,6 +194,7 @@ def _read(number: int, file: DataFile, checks: _Checks) -> None:
     faults, batch = checks.faults, Rows()
     for record, line, values, fault in raw_records(file):
         if fault == EMPTY:
+            checks.empty.append(file.name)
             return
         place = checks.placings[number].place(record, line)
         row, checks.rows = checks.rows, checks.rows + 1

@@ -19,7 +19,7 @@ from typing import Any
 from finemed.config import SourceConfig
 from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
-from finemed.sources.content import Untold
+from finemed.sources.content import Untold, without_bytes
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
 from finemed.sources.part_names import Kind, chosen_kind, is_option, named_kind, part_kind
@@ -67,11 +67,16 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
             f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
             "and `completion`, or `prompt`, `chosen` and `rejected`"
         )
+    strays = [
+        layout == "documents" and _is_stray(file, guessed) for file, (layout, _) in zip(data, layouts, strict=True)
+    ]
+    beside += [Quarantined(file.name, "", 0) for file, stray in zip(data, strays, strict=True) if stray]
     others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
     # a file of documents among others is read like the rest, so that each of its rows is said to have no question
     files = [
         _whole(file, "question_answer" if layout == "documents" else layout, on, guessed)
-        for file, (layout, on) in zip(data, layouts, strict=True)
+        for file, (layout, on), stray in zip(data, layouts, strays, strict=True)
+        if not stray
     ]
     return files, [name for name in others if not _is_known(name)]
 
@@ -121,7 +126,7 @@ def guess(files: Sequence[InputFile]) -> dict[str, Kind]:
             rows += fault is None
             for name in values:
                 if name in untold:
-                    untold.add(name, values[name])
+                    untold.add(name, without_bytes(values[name]))
     return untold.kinds(rows)
 
 
@@ -134,6 +139,8 @@ def _layout(source: SourceConfig, file: InputFile, guessed: Mapping[str, Kind]) 
     if layout != "documents":
         return layout, ()
     records = list(sample(_whole(file, "question_answer")))
+    if file.format == "json" and len(records) == 1 and all(isinstance(held, dict) for held in records[0].values()):
+        return layout, ()  # one object of objects, which the reader of the stand-alone commands refuses
     if any(_is_exchange(values, {}) for values in records):
         return "parts", ()
     inside = tuple(dict.fromkeys(path for values in records for path in _paths(values)))
@@ -153,6 +160,13 @@ def _is_exchange(values: Mapping[str, Any], guessed: Mapping[str, Kind]) -> bool
     kinds |= {kind for part in parts if (kind := named_kind(part.column)) is not None}
     labelled = "question" in kinds and any(_is_known_label(part) for part in parts)
     return labelled or ("answer" in kinds and not kinds.isdisjoint(("question", "context")))
+
+
+def _is_stray(file: InputFile, guessed: Mapping[str, Kind]) -> bool:
+    """Whether none of a file's columns is compared as text: a table of figures beside the data."""
+    records = list(sample(_whole(file, "question_answer")))
+    kinds = [guessed.get(name) or named_kind(name) for name in column_names(file, records)]
+    return bool(records) and not any(kind is not None and kind != "label" for kind in kinds)
 
 
 def _is_known_label(part: Part) -> bool:
