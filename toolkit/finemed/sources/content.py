@@ -120,6 +120,8 @@ class Tally:
             self.places += 1
         elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             self._count(value if isinstance(value, int) else None)
+        elif not isinstance(value, bool):
+            self.codes += 1
 
     def _count(self, number: int | None) -> None:
         self.numbers += 1

@@ -53,6 +53,8 @@ offsets start end begin position pos row line page status type types format enco
 """
 METADATA = frozenset(_ABOUT.split())
 """Words that, last in a name, say that a column is about its row: its origin, who made it, how it was counted."""
+TAILS = frozenset(("name", "names", "at", "by", "on", "code", "used"))
+"""Words that say no more than the one before them, as in `model_name` and `created_at`."""
 ANYWHERE = frozenset(
     ("id", "ids", "idx", "uuid", "url", "urls", "uri", "hash", "sha256", "md5", "timestamp", "unnamed")
 )

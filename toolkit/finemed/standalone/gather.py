@@ -81,10 +81,11 @@ class Seen:
             self._add(self._height, part)
         for name, column in self._held.items():
             column.append(as_text(values.get(name)))
-        for name in values.keys() - self.compared:
-            self._look_at(name, values[name])
-        for name in self._inside & values.keys():
-            self._look_below(name, values[name])
+        for name, value in values.items():
+            if name not in self.compared:
+                self._look_at(name, value)
+            if name in self._inside:
+                self._look_below(name, value)
         self._height += 1
         return None
 

@@ -223,7 +223,8 @@ def _untold_rows(batch: Rows) -> dict[str, list[int]]:
     """Texts of such columns: numbers of the rows."""
     found: dict[str, list[int]] = {}
     for number, parts in zip(batch.numbers, batch.parts, strict=True):
-        for name in {part.column for part in parts if part.kind != "label" and part.column in batch.untold}:
+        texts = (part.column for part in parts if part.kind != "label" and part.column in batch.untold)
+        for name in dict.fromkeys(texts):
             found.setdefault(name, []).append(number)
     return found
 
