@@ -22,7 +22,7 @@ from finemed.sources.parts import read_parts
 ASKED = "How is otitis media in a toddler of two years treated by a family doctor?"
 REST = "Rest, fluids and paracetamol are usually enough for this."
 PILLS = "Amoxicillin for five days is the first choice in this case."
-ITEM = "A boy of five limps three days after a vaccination in the left buttock; which nerve did the needle most likely hit?"
+ITEM = "A boy of five limps three days after a vaccination in the left buttock; which nerve was hit?"
 TEXTS = [REST, PILLS, ITEM]
 Row = dict[str, Any]
 

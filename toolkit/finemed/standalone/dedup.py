@@ -235,9 +235,9 @@ def _old_parts(before: pl.DataFrame, table: Table) -> pl.DataFrame:
     names = table.parts["part"].unique().to_list()
     if len(names) > 1:
         raise ConfigError(
-            f"the index holds {how_many(unnamed.height, 'row')} of one text each, as a build or an earlier version wrote "
-            f"them, and nothing says what else they hold; here are {', '.join(sorted(names)[:6])}: name the one column that "
-            "it was made from with --on, or a new folder with --index"
+            f"the index holds {how_many(unnamed.height, 'row')} of one text each, as a build or an earlier version "
+            f"wrote them, and nothing says what else they hold; here are {', '.join(sorted(names)[:6])}: name the one "
+            "column that it was made from with --on, or a new folder with --index"
         )
     part = pl.lit(names[0] if names else UNNAMED).alias("part")
     return pl.concat(
