@@ -50,9 +50,13 @@ characters words version revision meta metadata info extra extras attributes tag
 mesh meshes doi pmid pmcid isbn issn journal publisher venue logprob logprobs probability prob
 perplexity loss latency duration cost usage seed temperature embedding embeddings vector vectors offset
 offsets start end begin position pos row line page status type types format encoding mime unnamed
+
+qid pid sid cid did tid rid gid docid rowid collection collections benchmark benchmarks
 """
 METADATA = frozenset(_ABOUT.split())
 """Words that, last in a name, say that a column is about its row: its origin, who made it, how it was counted."""
+COUNTED = ("n_", "num_", "nb_", "count_", "total_")
+"""What names of counts begin with."""
 TAILS = frozenset(("name", "names", "at", "by", "on", "code", "used"))
 """Words that say no more than the one before them, as in `model_name` and `created_at`."""
 ANYWHERE = frozenset(

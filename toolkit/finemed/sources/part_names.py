@@ -16,7 +16,18 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
-from finemed.sources.name_words import ANYWHERE, HINTS, JUDGED, MEDIA, METADATA, NEVER, TAILS, WORDS, name_words
+from finemed.sources.name_words import (
+    ANYWHERE,
+    COUNTED,
+    HINTS,
+    JUDGED,
+    MEDIA,
+    METADATA,
+    NEVER,
+    TAILS,
+    WORDS,
+    name_words,
+)
 from finemed.sources.turns import fold
 
 Kind = Literal["system", "question", "context", "answer", "label"]
@@ -97,6 +108,8 @@ def is_metadata(name: str) -> bool:
     words = name_words(name)
     if not words or part_kind(name) is not None or not (JUDGED | MEDIA).isdisjoint(words):
         return False
+    if fold(name).startswith(COUNTED):
+        return True
     while len(words) > 1 and words[-1] in TAILS:
         words = words[:-1]
     return words[-1] in METADATA or not ANYWHERE.isdisjoint(words)
