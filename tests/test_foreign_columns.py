@@ -236,6 +236,16 @@ def test_texts_that_no_name_tells_join_rows_but_not_where_many_share_them(tmp_pa
     assert told("split", write(tmp_path, asked))["components"] == 4, "what a row asks joins whatever stands beside it"
 
 
+def test_naming_the_answers_leaves_labels_what_they_are(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"{text} {n}", "category": "ab"[n % 2], "urls": f"See page {n}."} for n, text in enumerate(TEXTS)
+    ]
+    found = told("split", write(tmp_path, rows), "--answer", "urls")
+    assert (found["comparing"], found["components"]) == (["question", "urls"], 3)
+    assert "category" in found["left_out"]
+    assert "there is no column `nothing`" in str(run("split", tmp_path / "r.jsonl", "--answer", "nothing").exception)
+
+
 def test_the_line_names_fields_that_are_not_read(tmp_path: Path) -> None:
     row = {
         "messages": [said("user", ASKED, name="Ann"), said("assistant", REST, id=7)],

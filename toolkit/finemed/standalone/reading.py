@@ -38,7 +38,8 @@ def open_parts(target: str, *, on: Sequence[str] = (), also: str | None = None, 
     columns = list(dict.fromkeys(map(column_of, on)))
     table = open_table(target, on=[*columns, also] if columns and also else columns, row_id=row_id)
     if also and not columns and also not in table.compared:
-        table = open_table(target, on=[*table.compared, also], row_id=row_id)
+        known = also in table.columns
+        table = table.with_columns({also: "answer"}) if known else open_table(target, on=[also], row_id=row_id)
     turns = [name for name in on if column_of(name) != name]
     if not turns:
         return table
