@@ -96,7 +96,8 @@ def partition(frames: Frames, table: Table, config: SplitConfig, seed: int, earl
     if found.ids.null_count() or found.ids.is_duplicated().any():
         twice = found.ids.filter(found.ids.is_duplicated() | found.ids.is_null())
         raise InputError(
-            f"column `{table.key}`: {how_many(twice.len(), 'row has', 'rows have')} no id or one that occurs twice, such as {twice[0]}; "
+            f"column `{table.key}`: {how_many(twice.len(), 'row has', 'rows have')} no id or one that occurs twice, "
+            f"such as {twice[0]}; "
             "name a column of unique ids, or none to have the rows numbered"
         )
     every = config.model_copy(update={"min_rows": {}, "max_rows": {}, "mixture": {}})

@@ -97,8 +97,8 @@ def load_pool(release: str, name: str, split: str = "train", *, columns: Sequenc
         ) from error
     if len(rows) < at_least:
         raise TrainingError(
-            f"{release}: the split `{split}` of the pool `{name}` has {how_many(len(rows), 'row')}, {at_least} are needed; "
-            "build a release from more text, or lower the threshold that fills this pool"
+            f"{release}: the split `{split}` of the pool `{name}` has {how_many(len(rows), 'row')}, {at_least} are "
+            "needed; build a release from more text, or lower the threshold that fills this pool"
         )
     missing = [column for column in columns if column not in rows.column_names]
     if missing:

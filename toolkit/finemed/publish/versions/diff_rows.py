@@ -139,7 +139,8 @@ def _ids(files: Files, splits: pl.Enum) -> pl.DataFrame:
     if doubled.len():
         place = next(iter(files.values())).parent
         raise InputError(
-            f"{place}: {how_many(doubled.len(), 'row has', 'rows have')} an id that is empty or occurs twice, such as {doubled[0]!r}; rows "
+            f"{place}: {how_many(doubled.len(), 'row has', 'rows have')} an id that is empty or occurs twice, such "
+            f"as {doubled[0]!r}; rows "
             "cannot be compared by it: `finemed validate` names them"
         )
     return rows
