@@ -60,6 +60,7 @@ def test_questions_and_answers_are_looked_at(files: tuple[Path, Path], tmp_path:
         "comparing": ["instruction", "response"],
         "left_out": [],
         "passed_over": [],
+        "cut_off": [],
         "parts": {"instruction": 1, "response": 1},
         "contaminated": 2,
         "benchmarks": {"nightshift": {"items": 1, "rows": 2}, "dayshift": {"items": 1, "rows": 0}},
@@ -98,7 +99,7 @@ def test_all_turns_of_a_conversation_are_looked_at(files: tuple[Path, Path], tmp
         ({"prompt": "Quiz me.", "chosen": "No.", "rejected": ITEM["question"]}, "rejected"),
         ({"system": ITEM["question"], "question": "Well?", "answer": "Hm."}, "system"),
         ({"context": ITEM["question"], "question": "Well?", "answer": "Hm."}, "context"),
-        ({"question": "Well?", "answers": ["Hm.", ITEM["question"]]}, "answers"),
+        ({"question": "Well?", "answers": ["Hm.", ITEM["question"]]}, "answers[1]"),
         ({"messages": json.dumps([{"role": "user", "content": ITEM["question"]}])}, "messages[0]"),
         (
             {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": ITEM["question"]}]},

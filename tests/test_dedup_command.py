@@ -24,7 +24,7 @@ DOSE = "Give children with croup {} of dexamethasone by mouth once and watch the
 ROWS: list[dict[str, Any]] = [
     {"key": "a", "text": DOSE.format("1 mg"), "kind": "x", "n": 1},
     {"key": "b", "text": DOSE.format("1 mg").upper(), "kind": "x", "n": 2},
-    {"key": "c", "text": DOSE.format("2 mg"), "kind": "y", "n": 3},
+    {"key": "c", "text": DOSE.format("2 mg"), "kind": "x", "n": 3},
     {"key": "d", "text": "Asthma is a disease of the airways.", "kind": "y", "n": None},
 ]
 
@@ -67,9 +67,10 @@ def test_a_file_of_any_format(tmp_path: Path, name: str) -> None:
         "rows": 4,
         "quarantined": 0,
         "quarantined_places": [],
-        "comparing": ["text"],
-        "left_out": ["kind", "n"],
+        "comparing": ["text", "kind"],
+        "left_out": ["n"],
         "passed_over": [],
+        "cut_off": [],
         "kept": 3,
         "dropped": {"exact_duplicate": 1},
         "clinical_variants": 1,
@@ -162,8 +163,9 @@ def test_a_title_keeps_what_is_about_another_disease(tmp_path: Path) -> None:
     text = "The inheritance of this condition is autosomal recessive, so both copies of the gene changed."
     rows = [{"id": str(n), "text": text, "focus": name} for n, name in enumerate(("Wilson disease", "Gaucher disease"))]
     path = write(tmp_path, "r.parquet", rows)
-    assert counts(path)["dropped"] == {"exact_duplicate": 1}
+    assert counts(path, "--on", "text")["dropped"] == {"exact_duplicate": 1}
     assert counts(path, "--title", "focus")["clinical_variants"] == 1
+    assert counts(path)["dropped"] == {}, "a column that differs keeps rows apart, whatever it is"
 
 
 def test_conversations_are_compared_turn_by_turn(tmp_path: Path) -> None:

@@ -406,14 +406,18 @@ def test_texts_and_compressed_lines_are_read(tmp_path: Path) -> None:
     lines(tmp_path / "croup.txt", "Croup\nbarks.")
     (tmp_path / "r.jsonl.gz").write_bytes(gzip.compress(b'{"text": "Gout hurts."}\n'))
     table = open_table(str(tmp_path))
-    assert table.parts["text"].to_list() == ["Croup\nbarks.", "Gout hurts."]
+    assert table.parts["text"].to_list() == ["Gout hurts."], "a text beside data files is none"
+    assert table.passed_over == [("croup.txt", "not_data: a text beside data files", 0)]
+    assert open_table(str(tmp_path / "croup.txt")).parts["text"].to_list() == ["Croup\nbarks."]
 
 
 def test_types_may_be_mixed_and_texts_categorical(tmp_path: Path) -> None:
     mixed = records(tmp_path / "m.jsonl", {"text": "a", "n": 1}, {"text": ["b", "c"], "n": "x"}, {"text": 5})
     assert parts(open_table(str(mixed))) == [
         (0, "text", "question", "a"),
+        (0, "n", "label", "1"),
         (1, "text", "question", "b\nc"),
+        (1, "n", "label", "x"),
         (2, "text", "question", "5"),
     ]
     pl.DataFrame({"text": ["a", "b"]}, schema={"text": pl.Categorical()}).write_parquet(tmp_path / "c.parquet")
@@ -498,7 +502,8 @@ def test_what_lies_inside_of_columns_is_compared_where_no_column_holds_it(tmp_pa
     assert (argilla.compared, argilla.left_out[:1]) == (["fields.prompt", "fields.response"], ["responses"])
     assert parts(studio) == [
         (0, "data.question", "question", "Why?"),
-        (0, "annotations.result.value.text", "answer", "So.\nThus."),
+        (0, "annotations.result.value.text[0]", "answer", "So."),
+        (0, "annotations.result.value.text[1]", "answer", "Thus."),
     ]
     plain = table({"question": "Why?", "meta": {"text": "x"}})
     assert (plain.compared, plain.left_out) == (["question"], ["meta"])

@@ -74,7 +74,7 @@ def decontaminate(
     from finemed.records.counts import how_many
     from finemed.stages.decontaminate import BenchmarkIndex
     from finemed.standalone.decontaminate import decontaminate_table, explain
-    from finemed.standalone.reading import open_parts, read_lines
+    from finemed.standalone.reading import check_whole, open_parts, read_lines
     from finemed.standalone.table import check_endings, write_table
 
     check_endings(out, dropped)
@@ -95,6 +95,7 @@ def decontaminate(
     summary = found.summary()
     if as_json:
         click.echo(json.dumps(summary, indent=2))
+        check_whole(found.table)
         return
     for line in read_lines(summary):
         click.echo(printable(line))
@@ -106,6 +107,7 @@ def decontaminate(
         click.echo(f"  {printable(name)}: {how_many(counts['rows'], 'row')} ({how_many(counts['items'], 'item')})")
     if summary["unmatchable_items"]:
         click.echo(f"{how_many(summary['unmatchable_items'], 'item says', 'items say')} too little to be ever found")
+    check_whole(found.table)
 
 
 def _lines(told: OverlapExplanation, printable: Any) -> list[str]:

@@ -76,7 +76,7 @@ def dedup(
     from finemed.records.counts import how_many
     from finemed.standalone.dedup import dedup_table, rebuild
     from finemed.standalone.dedup_explain import explain
-    from finemed.standalone.reading import open_parts, read_lines, shared_lines
+    from finemed.standalone.reading import check_whole, open_parts, read_lines, shared_lines
     from finemed.standalone.table import check_endings, write_table
 
     check_endings(out, dropped)
@@ -103,6 +103,7 @@ def dedup(
     lines = [*map(printable, read_lines(summary)), *map(printable, _summary(summary))]
     lines += map(printable, shared_lines(summary, "lead to no comparison"))
     click.echo(json.dumps(summary, indent=2) if as_json else "\n".join(lines))
+    check_whole(table)
 
 
 def _summary(counts: dict[str, Any]) -> list[str]:

@@ -77,7 +77,7 @@ def split(
     from finemed.records.counts import how_many
     from finemed.stages.split import LARGE_SHARE
     from finemed.standalone.earlier import together
-    from finemed.standalone.reading import open_parts, read_lines, shared_lines
+    from finemed.standalone.reading import check_whole, open_parts, read_lines, shared_lines
     from finemed.standalone.split import earlier_tables, split_table
     from finemed.standalone.table import check_endings, write_table
 
@@ -108,6 +108,7 @@ def split(
             )
     if as_json:
         click.echo(json.dumps(report, indent=2))
+        check_whole(table)
         return
     for line in read_lines(report):
         click.echo(printable(line))
@@ -129,6 +130,7 @@ def split(
         click.echo(printable(line))
     if report["joined_unverified"]:
         click.echo(f"{how_many(report['joined_unverified'], 'row')} joined a large bucket without being compared")
+    check_whole(table)
 
 
 def _lines(told: dict[str, Any], printable: Any) -> list[str]:

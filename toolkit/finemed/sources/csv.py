@@ -25,8 +25,12 @@ from collections.abc import Iterator, Sequence
 
 from finemed.sources.conversations import columns_of
 from finemed.sources.files import MAX_RECORD, InputFile, Raw, duplicate_column, is_tabbed, writable
+from finemed.sources.part_names import is_metadata, named_kind
 from finemed.sources.streams import BreakError, Line, lines, too_large
 
+_TITLE_LINES = 5
+"""Lines below a title in which the header may stand."""
+_NAME = 40
 FIRST = 50
 """Lines that the mark between fields is told by."""
 _MARKS = {";": "`;`", "\t": "tab", "|": "`|`"}
@@ -70,8 +74,9 @@ def _mark(file: InputFile, source: _Source) -> tuple[str, bool, str | None]:
     if head and (stated := _STATED.fullmatch(head[0])):
         mark, head = stated[1], head[1:]
         source.skip()
-    if _widths(head, mark)[:1] != [1]:
-        return mark, False, None
+    titled = next(filter(None, (_title(_parsed(head, each)) for each in dict.fromkeys((mark, *_MARKS)))), None)
+    if titled is not None or _widths(head, mark)[:1] != [1]:
+        return mark, False, titled
     quoted = [other for other in dict.fromkeys((mark, *_MARKS)) if _are_wrapped(head, other)]
     if len(quoted) == 1:
         return quoted[0], True, None
@@ -90,6 +95,27 @@ def _mark(file: InputFile, source: _Source) -> tuple[str, bool, str | None]:
         "it with commas, and quotes around fields that hold some"
     )
     return mark, False, refused
+
+
+def _title(rows: list[list[str]]) -> str | None:
+    """The fault of a file whose first line is a title: it lacks names for columns, and a line below has them all."""
+    for number, row in enumerate(rows[1 : 1 + _TITLE_LINES], 1):
+        header = rows[0]
+        lacks = any(not name.strip() for name in header) or (len(header) == 1 and len(row) > 1)
+        if lacks and len(row) >= len(header) and _are_names(row):
+            named = writable(", ".join(row))[:80]
+            return (
+                f"title: the first line is no header, row {number + 1} is ({named}); remove the lines above the header"
+            )
+    return None
+
+
+def _are_names(row: Sequence[str]) -> bool:
+    """Whether the fields of a row are names of columns: all there, short, and half of them known."""
+    names = [name.strip() for name in row]
+    short = all(name and len(name) <= _NAME and name[-1] not in ".?!:;" for name in names)
+    known = sum(named_kind(name) is not None or is_metadata(name) for name in names)
+    return short and len(names) > 1 and 2 * known >= len(names)
 
 
 def _widths(head: Sequence[str], mark: str) -> list[int]:

@@ -200,7 +200,10 @@ def _single(text: _Text) -> Written:
         return
     start = text.at
     try:
-        values, fault = _object(*text.decoded(), "the file holds {}")
+        value, twice = text.decoded()
+        values, fault = _object(value, twice, "the file holds {}")
+        if twice is not None and len(value) > 1 and all(isinstance(held, dict) for held in value.values()):
+            fault = f"{objects_by_name(value)} (`{writable(twice)[:80]}` stands twice)"
         wrapped, fault = (None, fault) if fault else _wrapped(values, text.file)
     except (ValueError, RecursionError) as error:
         values, wrapped, fault = {}, None, _not_json(error)
@@ -209,6 +212,12 @@ def _single(text: _Text) -> Written:
         return
     text.at = start + _place_of(text.buffer[start:], wrapped)
     yield from itertools.takewhile(lambda record: record[3] is None or "array" not in record[3], _elements(text))
+
+
+def objects_by_name(values: dict[str, Any]) -> str:
+    """The fault of a file that is one object of objects."""
+    name = writable(next(iter(values)))[:80]
+    return f"not_records: the file holds objects by name (`{name}` ...), no list; write it as JSON Lines"
 
 
 def _wrapped(values: dict[str, Any], file: InputFile) -> tuple[str | None, str | None]:

@@ -8,10 +8,12 @@
     read_parts({"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Rest."}]})
     ->  [Part("messages[0]", "question", "Why?"), Part("messages[1]", "answer", "Rest.")]
 
-A label (`cop`, `final_decision`, `label`, a number as an answer) is a part of the kind `label`: no text, but rows are
-only the same if theirs is. A column that is absent, null or blank is no part. Options and lists of texts are one part,
-their texts one per line. Of a conversation each message is a part, and what an assistant calls or thinks beside its
-answer another, `messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
+A column is read where its name tells what it is (`part_names.named_kind`); of others, `sources.content` tells by their
+values. A label (`cop`, `final_decision`, `label`, a number as an answer) is a part of the kind `label`: no text, but
+rows are only the same if theirs is. A column that is absent, null or blank is no part. Several answers or contexts in a
+list are a part each, `answers[1]`; options are one part, their texts one per line, and their keys and flags labels,
+`options[].is_correct`. Of a conversation each message is a part, and each field beside its text another,
+`messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
 """
 
 from __future__ import annotations
@@ -21,15 +23,33 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from finemed.sources.part_names import ONLY_SPOKEN, SPOKEN, Kind, chosen_kind, leaf, part_kind
+from finemed.sources.nested import Inner, is_address
+from finemed.sources.part_names import (
+    ONLY_SPOKEN,
+    Kind,
+    chosen_kind,
+    is_option,
+    is_spoken,
+    is_talk,
+    leaf,
+    letter_options,
+    named_kind,
+    part_kind,
+)
 from finemed.sources.paths import value_at
 from finemed.sources.turns import Turn, UnusableError, are_said, kind, marked, role_of, turns
 
 _SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
-_TEXTS = ("text", "value", "content")
-"""Of these an object's text is the first that it has."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_DEEP = 40
+_LISTED = 64
+"""Texts of a list that are a part each; those beyond are one more part."""
+_SPEAKER = re.compile(
+    r"(?:\A|\n)[ \t]*[*#]{0,3}[ \t]*(system|user|human|patient|student|client|question|q|assistant|doctor|physician|"
+    r"therapist|gpt|bot|ai|answer|a|function response|患者|病人|医生|问|答)[*]{0,2}[ \t]*[:：][*]{0,2}",
+    re.IGNORECASE,
+)
+"""What opens a turn of a conversation that is one text."""
+_ASKING = frozenset(("user", "human", "patient", "student", "client", "question", "q", "患者", "病人", "问"))
 
 
 class Part(NamedTuple):
@@ -45,7 +65,8 @@ class Part(NamedTuple):
         return column_of(self.name)
 
 
-_TURN = re.compile(r"\[\d+\](?:\.\w+)?\Z")
+_TURN_OF = re.compile(r"\[\d+\](?=\[|\.|\Z)(?:\[\])?")
+_TURN = re.compile(r"\[\d*\](?:\.[^\[\]]*)?\Z")
 
 
 def column_of(name: str) -> str:
@@ -53,28 +74,34 @@ def column_of(name: str) -> str:
     return _TURN.sub("", name)
 
 
-def read_parts(values: Mapping[str, Any], on: Sequence[str] = ()) -> list[Part]:
+def read_parts(values: Mapping[str, Any], on: Sequence[str] = (), skipped: set[str] | None = None) -> list[Part]:
     """The parts of a record in the order of its columns.
 
     Args:
         values: the record's columns.
-        on: columns to look at instead of those of `COLUMN_KINDS`, by their exact names, or paths into them
-            (`fields.prompt`).
+        on: columns to look at instead of those whose names tell what they are, by their exact names, or paths into
+            them (`fields.prompt`).
+        skipped: gets the paths of fields inside of the columns that are not looked at, `messages[].name`.
 
     Raises:
         UnusableError: a column holds what is no text, no list of texts and no conversation, with the column's name.
     """
     found: list[Part] = []
+    skipped = set() if skipped is None else skipped
     only_labels = all(part_kind(name) == "label" for name in on)
+    letters = () if on else letter_options(values)
     for name, value in values.items():
         if value is None:
             continue
         below = [path for path in on if path.startswith(f"{name}.") and path not in values]
         for path in below:
-            found += _column(path, chosen_kind(path, only_labels), value_at(_whole(value), path[len(name) + 1 :]), on)
-        of = part_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
+            inner = value_at(_whole(value), path[len(name) + 1 :])
+            found += column_parts(path, chosen_kind(path, only_labels), inner, skipped, alone=len(on) == 1)
+        of = named_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
+        if name in letters and any(named_kind(other) == "question" for other in values):
+            of = "context"
         if of is not None:
-            found += _column(name, of, value, on)
+            found += column_parts(name, of, value, skipped, chosen=bool(on), alone=len(on) == 1)
     return found
 
 
@@ -84,28 +111,45 @@ def _whole(value: Any) -> Any:
     return value if opened is None else opened
 
 
-def _column(name: str, of: Kind, value: Any, on: Sequence[str]) -> list[Part]:
-    """The parts of one column."""
+def column_parts(
+    name: str, of: Kind, value: Any, skipped: set[str] | None = None, *, chosen: bool = False, alone: bool = False
+) -> list[Part]:
+    """The parts of one column.
+
+    Args:
+        name: the column's name, or the path of what lies inside of one.
+        of: what its texts are.
+        value: a record's value.
+        skipped: as for `read_parts`.
+        chosen: somebody named it.
+        alone: nothing else is looked at, so that a number is a text.
+
+    Raises:
+        UnusableError: as for `read_parts`.
+    """
     if value is None:
         return []
-    if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and len(on) != 1):
-        text = _label(value, name)
+    if of == "label" or (of == "answer" and isinstance(value, bool | int | float) and not alone):
+        text = label_text(value, name)
         return [Part(name, "label", text)] if text else []
-    if isinstance(value, Mapping) and leaf(name) in ONLY_SPOKEN and name not in on:
-        return _one_exchange(name, value)
+    if isinstance(value, Mapping) and leaf(name) in ONLY_SPOKEN and not chosen:
+        return _one_exchange(name, value, set() if skipped is None else skipped)
     if type(value) is str and not _is_more(value, name):
         text = _checked(value, name)
+        return [Part(name, of, text)] if text and not (of == "context" and is_address(text)) else []
+    if of == "system" and not isinstance(value, str):
+        text = label_text(value, name) if value else ""
         return [Part(name, of, text)] if text else []
-    return _read(name, of, value)
+    return _read(name, of, value, set() if skipped is None else skipped)
 
 
-def _one_exchange(name: str, value: Mapping[str, Any]) -> list[Part]:
+def _one_exchange(name: str, value: Mapping[str, Any], skipped: set[str]) -> list[Part]:
     """An object where a conversation should be: its one message or exchange, or no part; `data` may hold anything."""
     listed = [dict(value)]
-    return list(_said(name, listed)) if _are_messages(listed) else list(_by_speaker(name, listed))
+    return list(_said(name, listed, skipped)) if _are_messages(listed) else list(_by_speaker(name, listed, skipped))
 
 
-def _label(value: Any, place: str) -> str:
+def label_text(value: Any, place: str) -> str:
     """A label as text, whatever its type: `true`, `2`, `yes`; lists and objects as JSON."""
     if isinstance(value, str):
         return _checked(value, place)
@@ -121,8 +165,8 @@ def _label(value: Any, place: str) -> str:
 def _is_more(value: str, name: str) -> bool:
     """Whether a string may hold several texts: as JSON, or as turns behind ``Human:`` and ``Assistant:``."""
     if value[:1] in ("[", "{"):
-        return value.rstrip()[-1:] in ("]", "}") and part_kind(leaf(name)) is not None
-    return value.lstrip()[:6] == "Human:" and leaf(name) in SPOKEN
+        return value.rstrip()[-1:] in ("]", "}") and named_kind(leaf(name)) is not None
+    return is_spoken(name) and (value.lstrip()[:6] == "Human:" or (is_talk(name) and _SPEAKER.match(value) is not None))
 
 
 def _checked(text: str, place: str) -> str:
@@ -136,24 +180,80 @@ def _checked(text: str, place: str) -> str:
     return "" if text.isspace() else text
 
 
-def _read(name: str, of: Kind, value: Any) -> list[Part]:
+def _read(name: str, of: Kind, value: Any, skipped: set[str]) -> list[Part]:
     """The parts of a column that is more than a plain string."""
     if isinstance(value, str):
         opened = _opened(value)
         if opened is None:
             whole = _checked(value, name)
             spoken = [Part(turn.place, _SPEAKERS[turn.role], turn.value) for turn in _numbered(marked(whole, name))]
-            return [part for part in spoken if part.text] or ([Part(name, of, whole)] if whole else [])
+            spoken = [part for part in spoken or _by_marks(name, whole) if part.text]
+            return spoken or ([Part(name, of, whole)] if whole else [])
         value = opened
-    if leaf(name) in SPOKEN and isinstance(value, list):
+    if is_spoken(name) and isinstance(value, list):
         if leaf(name) == "history":
-            return list(_earlier(name, value))
+            return list(_earlier(name, value, skipped))
         if _are_messages(value):
-            return list(_said(name, value))
-        if spoken := list(_by_speaker(name, value)):
+            return list(_said(name, value, skipped))
+        if spoken := list(_by_speaker(name, value, skipped)):
             return spoken
-    text = _checked("\n".join(_texts(value, name)), name)
-    return [Part(name, of, text)] if text else []
+        if is_talk(name) and value and all(isinstance(item, str) for item in value):
+            return list(_in_turn(name, value))
+    each = of in ("answer", "context") and isinstance(value, list) and not is_option(leaf(name))
+    if each and sum(_holds_text(item) for item in value) > 1:
+        pieces = [(f"{name}[{at}]", item) for at, item in enumerate(value[:_LISTED])]
+        pieces += [(f"{name}[{_LISTED}]", value[_LISTED:])] if len(value) > _LISTED else []
+        return [part for place, item in pieces for part in _inner(place, of, item, skipped)]
+    return _inner(name, of, value, skipped)
+
+
+def _inner(name: str, of: Kind, value: Any, skipped: set[str]) -> list[Part]:
+    """The texts of a list or an object as one part, and what tells them apart as labels."""
+    inner = Inner(name)
+    inner.take(value)
+    skipped |= {_TURN_OF.sub("[]", path) for path in inner.skipped}
+    texts = inner.texts if of != "context" else [text for text in inner.texts if not is_address(text)]
+    text = _checked("\n".join(texts), name)
+    found = [Part(name, of, text)] if text else []
+    return [*found, *(Part(place, "label", _checked(told, place)) for place, told in inner.labels())]
+
+
+def _holds_text(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value) and not value.isspace() and not is_address(value)
+    return isinstance(value, list | Mapping) and bool(value)
+
+
+def _in_turn(name: str, value: list[str]) -> Iterator[Part]:
+    """Plain texts that a user and an assistant say in turn."""
+    sides: tuple[Kind, Kind] = ("question", "answer")
+    marks = [_SPEAKER.match(item) for item in value]
+    for at, (item, mark) in enumerate(zip(value, marks, strict=True)):
+        of = _kind_of_mark(mark[1]) if mark is not None and all(marks) else sides[at % 2]
+        if text := _checked(item[mark.end() :] if mark is not None and all(marks) else item, f"{name}[{at}]"):
+            yield Part(f"{name}[{at}]", of, text.strip())
+
+
+def _by_marks(name: str, text: str) -> list[Part]:
+    """The turns of a conversation that is one text, as in ``Patient: Why? Doctor: Rest.`` on lines of their own."""
+    if not is_talk(name) or _SPEAKER.match(text) is None:
+        return []
+    marks = list(_SPEAKER.finditer(text))
+    kinds = [_kind_of_mark(mark[1]) for mark in marks]
+    if not {"question", "answer"} <= set(kinds):
+        return []
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    return [
+        Part(f"{name}[{at}]", of, text[mark.end() : end].strip())
+        for at, (mark, end, of) in enumerate(zip(marks, ends, kinds, strict=True))
+    ]
+
+
+def _kind_of_mark(mark: str) -> Kind:
+    said = mark.lower()
+    if said in _ASKING:
+        return "question"
+    return "system" if said == "system" else "context" if said.startswith("function") else "answer"
 
 
 def _numbered(spoken: list[Turn]) -> list[Turn]:
@@ -178,13 +278,15 @@ def _are_messages(value: list[Any]) -> bool:
         return False
 
 
-def _said(name: str, value: list[Any]) -> Iterator[Part]:
+def _said(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part]:
     """Each message of a conversation, and what stands beside it."""
     for turn in turns(value, name):
+        skipped |= {f"{name}[].{field}" for field in turn.about}
         for field, held in turn.beside:
-            told = held if isinstance(held, str) else json.dumps(held, ensure_ascii=False)
+            told = held if isinstance(held, str) else json.dumps(held, ensure_ascii=False, default=str)
+            of: Kind = "label" if isinstance(held, bool | int | float) else _SPEAKERS[turn.role]
             if text := _checked(told, turn.place):
-                yield Part(f"{turn.place}.{field}", _SPEAKERS[turn.role], text)
+                yield Part(f"{turn.place}.{field}", of, text)
         if turn.value is None:
             continue
         if not isinstance(turn.value, str):
@@ -193,7 +295,7 @@ def _said(name: str, value: list[Any]) -> Iterator[Part]:
             yield Part(turn.place, _SPEAKERS[turn.role], text)
 
 
-def _by_speaker(name: str, value: list[Any]) -> Iterator[Part]:
+def _by_speaker(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part]:
     """Exchanges as objects whose keys are the speakers, as in ``{"human": "Why?", "assistant": "Rest."}``."""
     objects = [item for item in value if isinstance(item, dict)]
     speakers = {key: role_of(key) for item in objects for key in item}
@@ -202,41 +304,27 @@ def _by_speaker(name: str, value: list[Any]) -> Iterator[Part]:
     for at, item in enumerate(objects):
         for key, held in item.items():
             role = speakers[key]
-            if role is not None and (text := _checked("\n".join(_texts(held, name)), name)):
-                yield Part(f"{name}[{at}].{key}", _SPEAKERS[role], text)
+            of = named_kind(key) if role is None else _SPEAKERS[role]
+            if of is not None:
+                yield from (part._replace(name=f"{name}[{at}].{key}") for part in _inner(name, of, held, skipped))
+            elif held is not None:
+                skipped.add(f"{name}[].{key}")
 
 
-def _earlier(name: str, value: list[Any]) -> Iterator[Part]:
-    """Earlier exchanges: pairs of question and answer, or messages."""
+def _earlier(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part]:
+    """Earlier exchanges: pairs of question and answer, messages, or texts in turn."""
     if _are_messages(value):
-        yield from _said(name, value)
+        yield from _said(name, value, skipped)
+        return
+    if value and all(isinstance(item, str) for item in value):
+        yield from _in_turn(name, value)
+        return
+    if spoken := list(_by_speaker(name, value, skipped)):
+        yield from spoken
         return
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
         raise UnusableError(f"not_messages: `{name}` holds {kind(value[0])}, expected pairs of question and answer")
     for at, pair in enumerate(value):
         sides: tuple[Kind, Kind] = ("question", "answer")
         for side, (of, held) in enumerate(zip(sides, pair, strict=True)):
-            if text := _checked("\n".join(_texts(held, name)), name):
-                yield Part(f"{name}[{2 * at + side}]", of, text)
-
-
-def _texts(value: Any, place: str, depth: int = 0) -> Iterator[str]:
-    """The texts of options and lists, in their order; numbers as they are written."""
-    if depth > _DEEP:
-        raise UnusableError(f"too_deep: `{place}` holds lists within lists, more than {_DEEP} of them")
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        held = next((value[key] for key in _TEXTS if value.get(key) is not None), None)
-        if held is not None:
-            yield from _texts(held, place, depth + 1)
-        else:
-            for item in value.values():
-                yield from _texts(item, place, depth + 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item, place, depth + 1)
-    elif isinstance(value, bytes):
-        raise UnusableError(f"not_string: `{place}` is {kind(value)}")
-    elif value is not None:
-        yield str(value)
+            yield from _inner(f"{name}[{2 * at + side}]", of, held, skipped)

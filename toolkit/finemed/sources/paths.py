@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from finemed.sources.part_names import part_kind
+from finemed.sources.part_names import named_kind
 from finemed.sources.turns import are_said
 
 _DEEP = 8
@@ -45,7 +45,7 @@ def _below(path: str, value: Any, depth: int) -> Iterator[str]:
             deeper = [] if _is_conversation(held) else list(_below(f"{path}.{key}", held, depth + 1))
             if deeper:
                 yield from deeper
-            elif part_kind(key) is not None and not isinstance(held, Mapping):
+            elif named_kind(key) is not None and not isinstance(held, Mapping):
                 yield f"{path}.{key}"
 
 
@@ -77,5 +77,5 @@ def _of_type(path: str, kind: Any, depth: int) -> Iterator[str]:
         deeper = [] if spoken else list(_of_type(f"{path}.{field.name}", field.type, depth + 1))
         if deeper:
             yield from deeper
-        elif part_kind(field.name) is not None and (spoken or not types.is_struct(inner)):
+        elif named_kind(field.name) is not None and (spoken or not types.is_struct(inner)):
             yield f"{path}.{field.name}"

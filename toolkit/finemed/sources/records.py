@@ -114,6 +114,8 @@ def _advice(file: InputFile) -> str:
         else:
             call = f'polars.read_ipc("{place.name}").write_parquet("{place.stem}.parquet")'
         return f"Arrow files are not read; write it as Parquet, in Python with `{writable(call)}`, and name that"
+    if ending in (".bz2", ".xz", ".lzma", ".zip", ".7z", ".rar", ".tar", ".tgz"):
+        return f"{ending} files are not read; decompress it, and name what is in it (.gz and .zst are read as they are)"
     if ending in (".xls", ".xlsx", ".ods"):
         return "spreadsheets are not read; save it as `CSV UTF-8`, or as Parquet, and name that"
     return "format unknown from its ending; set `format` to one of jsonl, json, parquet, csv, text"

@@ -77,6 +77,8 @@ class Lines:
         added = {name: value for name, value in file.partitions.items() if value is not None}
         placing = Placing.of(file)
         for number, line, values, fault, data in written(file):
+            if fault == EMPTY:
+                break
             place = placing.place(number, line)
             if fault is None:
                 if added and not added.keys() <= values.keys():
@@ -137,8 +139,6 @@ class Columns:
             if twice is not None:
                 found.quarantined.append(Quarantined(f"{file.name}:1", twice, parquet.metadata.num_rows))
                 return found
-            if parquet.metadata.num_rows == 0:
-                found.quarantined.append(Quarantined(f"{file.name}:1", EMPTY, 0))
             for batch in batches(parquet, file, wanted(found.schema)):
                 if batch.fault is not None:
                     found.quarantined.append(Quarantined(f"{file.name}:{batch.first + 1}", batch.fault, batch.height))

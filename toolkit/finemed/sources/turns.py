@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from itertools import cycle, dropwhile
 from typing import Any, NamedTuple
 
@@ -39,6 +40,14 @@ _CALLS = ("tool_calls", "function_call")
 """Fields of a message in which an assistant calls a tool."""
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """Fields of a message that hold what a model thought before its answer."""
+_HEAD = frozenset(("role", "from", "content", "value"))
+_OF_MESSAGES = """
+id uuid index idx name speaker author date time timestamp created created_at updated_at model model_name language lang
+tool_call_id tool_use_id message_id parent_id conversation_id type url source status end_turn recipient channel
+cache_control logprobs token_count tokens usage
+"""
+_ABOUT = frozenset(_OF_MESSAGES.split())
+"""Fields of a message about it, which no trainer sees."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKED = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")
 _ASKS = re.compile(r"\s*问\s*[:：]\s*")
@@ -71,7 +80,9 @@ class Turn(NamedTuple):
     stated: str = ""
     """The role as the message has it."""
     beside: tuple[tuple[str, Any], ...] = ()
-    """Fields beside the content that a trainer would see: the calls of a tool, and what a model thought."""
+    """Fields beside the content that a trainer may see: the calls of a tool, what a model thought, all others."""
+    about: tuple[str, ...] = ()
+    """Names of fields that say something of the message, such as its id; they are left out."""
 
     @property
     def call(self) -> str | None:
@@ -153,8 +164,27 @@ def _turn(item: Any, place: str) -> Turn:
     if role is None:
         fact = f"the role {stated[:40]!a}" if isinstance(stated, str) else "no role"
         raise UnusableError(f"bad_roles: `{place}` has {fact}")
-    beside = tuple((name, item[name]) for name in (*_THOUGHTS, *_CALLS) if item.get(name))
-    return Turn(role, _content(_either(item, "content", "value"), place), place, stated.strip(), beside)
+    content = _either(item, "content", "value")
+    named = tuple((name, item[name]) for name in (*_THOUGHTS, *_CALLS) if item.get(name))
+    others = tuple(field for field in _others(item, content) if field[0] not in (*_THOUGHTS, *_CALLS))
+    about = tuple(name for name, held in item.items() if fold(name) in _ABOUT and held is not None)
+    return Turn(role, _content(content, place), place, stated.strip(), (*named, *others), about)
+
+
+def _others(item: dict[str, Any], content: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of a message, and of the parts of its content, that hold something beside its text."""
+    for name, held in item.items():
+        if name in _HEAD:
+            other = {"content": "value", "value": "content"}.get(name)
+            known = held is None or other is None or held == content
+            if not known and held != "":
+                yield name, held
+        elif fold(name) not in _ABOUT and held is not None and held not in ("", [], {}):
+            yield str(name), held
+    for number, part in enumerate(content if isinstance(content, list) else []):
+        for name, held in part.items() if isinstance(part, dict) else ():
+            if name != "text" and fold(name) not in _ABOUT and held is not None and held not in ("", [], {}):
+                yield (str(name) if len(content) == 1 else f"{name}_{number}"), held
 
 
 def _either(item: dict[str, Any], name: str, other: str) -> Any:

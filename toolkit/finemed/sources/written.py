@@ -15,8 +15,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from finemed.sources.files import EMPTY, InputFile, writable
-from finemed.sources.jsonl import Written, written_json, written_jsonl
+from finemed.sources.files import EMPTY, InputFile
+from finemed.sources.jsonl import Written, objects_by_name, written_json, written_jsonl
 from finemed.sources.raw import READERS
 
 _WRITTEN = {"jsonl": written_jsonl, "json": written_json}
@@ -29,8 +29,7 @@ def written(file: InputFile) -> Written:
         number, line, values, fault, _ = record
         single = file.format == "json" and line is None and bool(values)
         if single and all(isinstance(held, dict) for held in values.values()):
-            name = writable(next(iter(values)))[:80]
-            fault = f"not_records: the file holds objects by name (`{name}` ...), no list; write it as JSON Lines"
+            fault = objects_by_name(values)
             record = number, line, {}, fault, b""
         yield record
     if record is None:

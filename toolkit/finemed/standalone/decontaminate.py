@@ -22,7 +22,8 @@ import polars as pl
 
 from finemed.errors import ConfigError
 from finemed.records import LedgerRow, frame
-from finemed.sources.turns import fold
+from finemed.sources.part_names import is_option, is_spoken
+from finemed.sources.parts import column_of
 from finemed.stages.decontaminate import COLUMN, REASON, BenchmarkIndex
 from finemed.standalone.reading import quarantined, read_summary
 from finemed.standalone.table import Table
@@ -32,8 +33,7 @@ from finemed.text.overlap_plain import Hit
 CANDIDATES = 10
 _OURS = re.compile(r".+: [\w ]+, score \d\.\d\d(?: \(\d\.\d\d needed\))?, characters \d+-\d+", re.DOTALL)
 """What a mark begins with."""
-OPTIONS = frozenset(["options", "choices", "opa", "opb", "opc", "opd", "ending0", "ending1", "ending2", "ending3"])
-"""Columns of options, which belong to the question beside them."""
+_OF_LIST = re.compile(r"\[\d+\]\Z")
 
 
 class PartHit(NamedTuple):
@@ -131,7 +131,7 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             "`options`"
         )
     table = table.unlabelled()
-    parts = pl.concat([table.parts.select("row", "part", "text"), _with_options(table.parts)])
+    parts = pl.concat([table.parts.select("row", "part", "text"), with_options(table.parts), with_lists(table.parts)])
     texts = parts["text"].unique(maintain_order=True)
     found = index.finder.find(texts)
     where = pl.DataFrame({"text": texts}).with_row_index("at").filter(pl.col("at").is_in(sorted(found)))
@@ -149,10 +149,10 @@ def _order(hit: Hit) -> tuple[float, int]:
     return -hit.score, hit.item
 
 
-def _with_options(parts: pl.DataFrame) -> pl.DataFrame:
+def with_options(parts: pl.DataFrame) -> pl.DataFrame:
     """Questions with their options, of rows that have both."""
-    options = [name for name in parts["part"].unique().to_list() if fold(name) in OPTIONS]
-    beside = pl.col("part").is_in(options)
+    options = [name for name in parts["part"].unique().to_list() if is_option(name)]
+    beside = pl.col("part").is_in(options) & (pl.col("kind") != "label")
     asked = (pl.col("kind") == "question") & ~beside
     whole = parts.filter(pl.col("row").is_in(parts.filter(beside)["row"].unique().implode())).filter(beside | asked)
     return (
@@ -163,6 +163,20 @@ def _with_options(parts: pl.DataFrame) -> pl.DataFrame:
             asked.any().alias("#asked"),
         )
         .filter("#asked")
+        .select("row", "part", "text")
+    )
+
+
+def with_lists(parts: pl.DataFrame) -> pl.DataFrame:
+    """Lists of texts as one text each: an item may go on from one to the next."""
+    names = {name: column_of(name) for name in parts["part"].unique(maintain_order=True) if _OF_LIST.search(name)}
+    lists = {name: f"{column}[]" for name, column in names.items() if not is_spoken(column)}
+    return (
+        parts.filter(pl.col("part").is_in(list(lists)) & (pl.col("kind") != "label"))
+        .with_columns(pl.col("part").replace(lists))
+        .group_by("row", "part", maintain_order=True)
+        .agg(pl.col("text").str.join("\n"), pl.len().alias("#texts"))
+        .filter(pl.col("#texts") > 1)
         .select("row", "part", "text")
     )
 
@@ -205,7 +219,7 @@ def explain(found: TableOverlap, row_id: str) -> OverlapExplanation:
     """
     number = found.table.number(row_id)
     own = found.table.parts.filter(found.table.parts["row"] == number)
-    parts = pl.concat([own.select("part", "text"), _with_options(own).select("part", "text")])
+    parts = pl.concat([own.select("row", "part", "text"), with_options(own), with_lists(own)]).select("part", "text")
     everything = find_hits(parts["text"].to_list(), found.index.index, everything=True) if parts.height else []
     items = found.index.benchmarks.items
     candidates = [

@@ -26,6 +26,8 @@ from finemed.errors import ConfigError
 from finemed.llm.encoder import Encoder
 from finemed.records import Drop, LedgerRow, frame
 from finemed.records.counts import how_many
+from finemed.sources.part_names import Kind
+from finemed.sources.parts import column_of
 from finemed.stages.dedup import COLUMNS, DedupResult, Repeat, Variant, index_at
 from finemed.stages.loss import check_loss
 from finemed.stages.semantic import encoder_of
@@ -126,6 +128,7 @@ def dedup_table(
         FineMedError: a column is missing, a group loses too much, the index is damaged or in use.
     """
     rows = _columns(table, title, quality, source)
+    table = table.set_aside([title, quality, source])
     encoder = encoder_of(config.semantic, base) if config.semantic else None
     index = index_at(base / config.index, config) if config.index else None
     if index:
@@ -168,6 +171,8 @@ def _dedup(
 ) -> TableDedup:
     before = index.rows() if index else PublishedIndex.empty(config.num_bands)
     known = before.height
+    if index:
+        table = _as_indexed(table, before)
     old = _old_parts(before, table)
     there = _already(before, table) if index else np.zeros(table.height, dtype=bool)
     taken = columns.with_columns(pl.Series("#there", there)).with_row_index("#row")
@@ -200,6 +205,20 @@ def _dedup(
     result.compared, result.not_compared = found.compared, found.not_compared
     held = frozenset(table.ids.filter(pl.Series(there)))
     return TableDedup(table, rows, config, result, found, ids[:known], held, _not_comparable(old, own, known))
+
+
+def _as_indexed(table: Table, before: pl.DataFrame) -> Table:
+    """The table with the same labels as an index, so that its rows can repeat those of the index.
+
+    Which columns are labels is told by the values of each table: a label that always is the same is one here, and what
+    the index has is compared whatever this table's values say; what it does not have is left out, once it has rows.
+    """
+    held = before.select("parts").drop_nulls().explode("parts").unnest("parts").select("part", "kind").unique()
+    kinds: dict[str, Kind] = {column_of(part): kind for part, kind in held.sort("part", "kind").iter_rows()}
+    if not before.height:
+        return table.with_columns(dict.fromkeys(table.constant, "label"))
+    labels = [name for name, kind in table.guessed.items() if kind == "label" and name not in kinds]
+    return table.set_aside(labels).with_columns(kinds)
 
 
 def _old_parts(before: pl.DataFrame, table: Table) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from finemed.errors import ConfigError
+from finemed.errors import ConfigError, InputError
 from finemed.records.counts import how_many
 from finemed.sources.parts import column_of
 from finemed.standalone.table import Table, open_table
@@ -38,7 +38,8 @@ def open_parts(target: str, *, on: Sequence[str] = (), also: str | None = None, 
     columns = list(dict.fromkeys(map(column_of, on)))
     table = open_table(target, on=[*columns, also] if columns and also else columns, row_id=row_id)
     if also and not columns and also not in table.compared:
-        table = open_table(target, on=[*table.compared, also], row_id=row_id)
+        known = also in table.columns
+        table = table.with_columns({also: "answer"}) if known else open_table(target, on=[also], row_id=row_id)
     turns = [name for name in on if column_of(name) != name]
     if not turns:
         return table
@@ -61,6 +62,7 @@ def read_summary(table: Table) -> dict[str, Any]:
         "comparing": list(table.compared),
         "left_out": list(table.left_out),
         "passed_over": [found.place for found in table.passed_over],
+        "cut_off": [found.place for found in table.cut_off],
     }
 
 
@@ -87,7 +89,24 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
         lines += [f"- {each['place']}: {each['reason']}" for each in places[:NAMED]]
         if len(places) > NAMED:
             lines.append("- ...")
+    if summary["cut_off"]:
+        lines.append(f"breaks off, and what follows is unknown: {_list(summary['cut_off'])}")
     return lines
+
+
+def check_whole(table: Table) -> None:
+    """Refuses what was read only in part, once it is worked out and written.
+
+    Raises:
+        InputError: a file breaks off, with the place and the reason.
+    """
+    if table.cut_off:
+        first, more = table.cut_off[0], len(table.cut_off) - 1
+        others = f", and {more} more files" if more else ""
+        raise InputError(
+            f"{first.place}: breaks off here ({first.fact.partition(': ')[2] or first.fact}){others}; how many rows "
+            "follow is unknown, those before it are worked out; fetch or write the file again"
+        )
 
 
 def shared_lines(summary: dict[str, Any], effect: str) -> list[str]:
@@ -101,4 +120,4 @@ def shared_lines(summary: dict[str, Any], effect: str) -> list[str]:
 
 def _list(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return ", ".join(name or "(no name)" for name in names[:_SHOWN]) + more

@@ -115,8 +115,9 @@ def split_table(
     """
     if config.validation + config.test == 0:
         raise ConfigError("validation and test are both 0; nothing is to be split")
-    table = table.unlabelled(answer)
-    parts, shared = telling(table.parts, table.height, answer)
+    guessed = _untold(table, answer)
+    table = table.set_aside([name for name in (group, stratify) if name != answer]).unlabelled(answer)
+    parts, shared = telling(table.parts, table.height, answer, guessed)
     frame = pl.DataFrame({_ROW: pl.Series(range(table.height), dtype=pl.UInt32()), _ID: table.ids})
     for name, column in ((_GROUP, table.column(group, "--group")), (_STRATUM, table.column(stratify, "--stratify"))):
         if column is not None:
@@ -140,6 +141,11 @@ def split_table(
     return TableSplit(table, placed, shared, frame, columns, config, group)
 
 
+def _untold(table: Table, answer: str | None) -> list[str]:
+    """Columns whose texts are neither questions nor answers as far as anything tells."""
+    return [name for name, kind in table.guessed.items() if kind == "context" and name != answer]
+
+
 def earlier_tables(
     name: str, *, on: Sequence[str] = (), answer: str | None = None, group: str | None = None
 ) -> EarlierTables | None:
@@ -153,8 +159,9 @@ def earlier_tables(
     """
 
     def read(path: Path) -> dict[str, pl.DataFrame]:
-        table = open_parts(str(path), on=on, also=answer).unlabelled(answer)
-        parts, _ = telling(table.parts, table.height, answer)
+        whole = open_parts(str(path), on=on, also=answer)
+        table = whole.set_aside([group if group != answer else None]).unlabelled(answer)
+        parts, _ = telling(table.parts, table.height, answer, _untold(whole, answer))
         found = {
             kind: parts.filter(parts["kind"] == kind).select(pl.col("text").alias("value"), "row")
             for kind in ("question", "answer", "context")

@@ -12,7 +12,7 @@ Hub (`hf://owner/name`). A record that cannot be used is quarantined by place an
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,24 +22,24 @@ import polars as pl
 
 from finemed.config import SourceConfig
 from finemed.errors import ConfigError, InputError
-from finemed.sources.files import InputFile, Quarantined
+from finemed.sources.content import guessed_parts
+from finemed.sources.files import EMPTY, UNKNOWN, InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
-from finemed.sources.part_names import chosen_kind, part_kind, text_kind
-from finemed.sources.parts import Part, column_of, read_parts
-from finemed.sources.paths import named_paths, schema_paths
-from finemed.sources.raw import sample
+from finemed.sources.part_names import Kind, chosen_kind, named_kind
+from finemed.sources.parts import column_of
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
-from finemed.sources.turns import UnusableError
+from finemed.standalone.gather import Seen, as_text, no_column
 from finemed.store.atomic import write_with
 from finemed.store.shards import write_parquet
 
 ID_COLUMNS = ("id", "row_id", "instruction_id", "passage_id", "doc_id", "document_id", "uuid")
 """Where an id is looked for; a column counts if it is unique and whole."""
-PARTS = pl.Schema({"row": pl.UInt32(), "part": pl.String(), "kind": pl.String(), "text": pl.String()})
 _NAMED = 3
+_TURN = re.compile(r"\[\d+\](?:\[\])?")
+_TEXT_BESIDE = "not_data: a text beside data files"
 _SHOWN = ("text", "instruction", "question", "prompt", "messages", "response", "output", "answer")
 
 
@@ -54,7 +54,7 @@ class Table:
     compared: list[str]
     """Columns whose texts are in `parts`."""
     left_out: list[str]
-    """Other columns that hold anything."""
+    """Other columns that hold anything, and fields inside of those that are compared, `messages[].name`."""
     quarantined: list[Quarantined]
     passed_over: list[Quarantined]
     """Files that lie beside the data and are none, each with the rule that it falls under."""
@@ -65,6 +65,10 @@ class Table:
     _files: list[Rows] = field(repr=False)
     _named: bool = False
     """Whether the columns to compare were named."""
+    guessed: dict[str, Kind] = field(default_factory=dict)
+    """Columns that are compared for what they hold, not for their names, and what they are."""
+    constant: list[str] = field(default_factory=list)
+    """Columns left out that would be labels if their values differed."""
 
     @property
     def height(self) -> int:
@@ -75,6 +79,11 @@ class Table:
     def lost(self) -> int:
         """Rows that are quarantined; a file that breaks off counts one."""
         return sum(found.rows for found in self.quarantined)
+
+    @property
+    def cut_off(self) -> list[Quarantined]:
+        """Places from which on a file cannot be read, so that nobody knows how many rows are lost."""
+        return [found for found in self.quarantined if _is_break(found.fact)]
 
     def texts(self, *, whole: bool) -> pl.Series:
         """One text a row: its first question, or all its parts joined by blank lines; null where it has none."""
@@ -91,7 +100,45 @@ class Table:
         gone = set(self.parts.filter(label)["part"]) - set(parts["part"])
         compared = [name for name in self.compared if name not in gone]
         left_out = [name for name in self.columns if name in gone or name in self.left_out]
+        inner = {_TURN.sub("[]", name) for name in gone if name not in self.columns}
+        left_out += sorted({name for name in self.left_out if name not in self.columns} | inner)
         return replace(self, parts=parts, compared=compared, left_out=left_out)
+
+    def set_aside(self, names: Sequence[str | None]) -> Table:
+        """Without columns that are compared only for what they hold; others stay."""
+        gone = {name for name in names if name is not None and name in self.guessed}
+        if not gone:
+            return self
+        mine = [part for part in self.parts["part"].unique() if column_of(part) in gone]
+        inner = [name for name in self.left_out if name not in self.columns]
+        return replace(
+            self,
+            parts=self.parts.filter(~self.parts["part"].is_in(mine)),
+            compared=[name for name in self.compared if name not in gone],
+            left_out=[*(name for name in self.columns if name in gone or name in self.left_out), *inner],
+            guessed={name: kind for name, kind in self.guessed.items() if name not in gone},
+        )
+
+    def with_columns(self, kinds: dict[str, Kind]) -> Table:
+        """With further columns among what is compared."""
+        added = {name: kind for name, kind in kinds.items() if name in self.columns and name not in self.compared}
+        if not added:
+            return self
+        rows: dict[str, list[Any]] = {name: [] for name in self.parts.columns}
+        values = (row for rows in self._files for row in rows.values(list(added)))
+        for number, row in enumerate(values):
+            for name, kind in added.items():
+                for part in guessed_parts(name, kind, row[name], set()):
+                    for column, value in zip(rows, (number, *part), strict=True):
+                        rows[column].append(value)
+        parts = pl.concat([self.parts, pl.DataFrame(rows, schema=self.parts.schema)]).sort("row", maintain_order=True)
+        return replace(
+            self,
+            parts=parts,
+            compared=[name for name in self.columns if name in added or name in self.compared],
+            left_out=[name for name in self.left_out if name not in added],
+            guessed=self.guessed | added,
+        )
 
     def column(self, name: str | None, option: str) -> pl.Series | None:
         """A further column by name, as text; values that are more than one are JSON.
@@ -102,8 +149,8 @@ class Table:
         if name is None:
             return None
         if name not in self.columns:
-            raise ConfigError(_no_column(option, name, self.columns))
-        values = [_plain(row[name]) for rows in self._files for row in rows.values([name])]
+            raise ConfigError(no_column(option, name, self.columns))
+        values = [as_text(row[name]) for rows in self._files for row in rows.values([name])]
         return pl.Series(name, values, pl.String())
 
     def number(self, row_id: str) -> int:
@@ -154,16 +201,13 @@ def open_table(target: str, *, on: Sequence[str] = (), row_id: str | None = None
     return _open(target, tuple(on), row_id, named=True)
 
 
-def _open(target: str, on: tuple[str, ...], row_id: str | None, *, named: bool) -> Table:
-    """As `open_table`; `on` may be paths that nobody `named`, but that were seen."""
-    passed_over: list[Quarantined] = []
-    source = SourceConfig(name="table", path=target, layout="documents")
-    try:
-        files = [replace(file, whole=True) for file in find_files(source, Path(), passed_over=passed_over)]
-    except InputError as error:  # it speaks of the setting that a build has for it
-        message = str(error).removeprefix("source `table`: ").replace("`sources.path`", "the path")
-        raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
-    seen = _Seen(on, (row_id,) if row_id else ID_COLUMNS)
+def _open(
+    target: str, on: tuple[str, ...], row_id: str | None, *, named: bool, strays: Sequence[Quarantined] = ()
+) -> Table:
+    """As `open_table`; `on` may be paths that nobody `named`, but that were seen; `strays` are files without texts."""
+    passed_over: list[Quarantined] = [*strays]
+    files = [file for file in _find(target, passed_over) if file.name not in {stray.place for stray in strays}]
+    seen = Seen(on, (row_id,) if row_id else ID_COLUMNS, named=bool(on) and named)
     held: list[Rows] = []
     broken: list[Quarantined] = []
     for file in files:
@@ -171,150 +215,97 @@ def _open(target: str, on: tuple[str, ...], row_id: str | None, *, named: bool) 
             held.append(_rows(file, seen))
         except BreakError as fault:
             broken.append(Quarantined(f"{file.name}:1", str(fault)))
+    passed_over += [
+        Quarantined(rows.file.name, EMPTY, 0) for rows in held if isinstance(rows, Lines) and _is_empty(rows)
+    ]
     quarantined = [found for rows in held for found in rows.quarantined] + broken
     if not sum(rows.height for rows in held):
-        raise InputError(f"{target}: no row can be read: {_first(quarantined)}")
+        empty = [Quarantined(f"{rows.file.name}:1", EMPTY, 0) for rows in held if _is_empty(rows)]
+        raise InputError(f"{target}: no row can be read: {_first([*quarantined, *empty])}")
+    seen.settle()
     columns = list(dict.fromkeys(name for rows in held for name in rows.names))
-    for name in on:
-        outer = next((column for column in columns if name.startswith(f"{column}.")), None)
-        if name not in columns and outer is None:
-            raise ConfigError(_no_column("--on", name, columns))
-        if named and name not in columns and not any(column_of(each) == name for each in seen.compared):
-            there = ", ".join(seen.nested) or f"`{outer}`, whose inner columns have no known names"
-            raise ConfigError(f"--on: no row holds anything under `{name}`; there are {there}")
+    _check_on(on, columns, seen, named=named)
     if not on and not seen.plain and any(chosen_kind(path) != "label" for path in seen.nested):
-        return _open(target, tuple(seen.paths(columns)), row_id, named=False)
-    known = [name for name in columns if text_kind(name) is not None]
-    if not known and not on:
+        return _open(target, tuple(seen.paths(columns)), row_id, named=False, strays=strays)
+    if not on and not seen.has_texts(columns):
         raise ConfigError(
             f"{target}: no column is known to hold what is compared ({', '.join(_SHOWN)}, ...); name some of "
             f"{', '.join(columns)} with --on"
         )
+    if not (on and named) and (found := _strays(held, seen)):
+        return _open(target, on, row_id, named=named, strays=[*strays, *found])
     ids, id_column = seen.ids(target, row_id, columns)
     if ids is None:
         ids = pl.Series("id", [place for rows in held for place in rows.places], pl.String())
     compared = [name for name in columns if name in seen.compared]
-    compared = [*compared, *(path for path in on if path in seen.compared and path not in columns)] or [*on] or known
+    known = [name for name in columns if named_kind(name) not in (None, "label")]
+    paths = [path for path in (*on, *seen.guessed) if path in seen.compared and path not in columns]
+    compared = [*compared, *paths] or [*on] or known
     inside = {path[:at] for path in compared for at, char in enumerate(path) if char == "."}
     left_out = [name for name in columns if name in seen.left_out and name not in (id_column, *compared, *inside)]
-    return Table(
-        target, ids, seen.parts(), compared, left_out, quarantined, passed_over, id_column, columns, held, bool(on)
+    table = Table(
+        target,
+        ids,
+        seen.parts(),
+        compared,
+        [*left_out, *sorted(seen.skipped | (seen.left_out - set(columns)))],
+        quarantined,
+        passed_over,
+        id_column,
+        columns,
+        held,
+        bool(on),
+        seen.guessed,
+        seen.constant,
+    ).set_aside([id_column])
+    return replace(table, left_out=[name for name in table.left_out if name != id_column])
+
+
+def _find(target: str, passed_over: list[Quarantined]) -> list[InputFile]:
+    """The data files of a target; a text beside them is none."""
+    source = SourceConfig(name="table", path=target, layout="documents")
+    try:
+        files = [replace(file, whole=True) for file in find_files(source, Path(), passed_over=passed_over)]
+    except InputError as error:  # it speaks of the setting that a build has for it
+        message = str(error).removeprefix("source `table`: ").replace("`sources.path`", "the path")
+        raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
+    if all(file.format in ("text", UNKNOWN) for file in files):
+        return files
+    passed_over += [Quarantined(file.name, _TEXT_BESIDE, 0) for file in files if file.format == "text"]
+    return [file for file in files if file.format != "text"]
+
+
+def _check_on(on: tuple[str, ...], columns: list[str], seen: Seen, *, named: bool) -> None:
+    for name in on:
+        outer = next((column for column in columns if name.startswith(f"{column}.")), None)
+        if name not in columns and outer is None:
+            raise ConfigError(no_column("--on", name, columns))
+        if named and name not in columns and not any(column_of(each) == name for each in seen.compared):
+            there = ", ".join(seen.nested) or f"`{outer}`, whose inner columns have no known names"
+            raise ConfigError(f"--on: no row holds anything under `{name}`; there are {there}")
+
+
+def _strays(held: list[Rows], seen: Seen) -> list[Quarantined]:
+    """Files whose rows have no column that is compared as text, beside others that do."""
+    texts = [not rows.height or seen.texts_in(list(rows.names)) for rows in held]
+    if all(texts) or not any(rows.height for rows, of in zip(held, texts, strict=True) if of):
+        return []
+    return [
+        Quarantined(rows.file.name, f"no_parts: none of its columns is compared: {', '.join(rows.names)}", 0)
+        for rows, of in zip(held, texts, strict=True)
+        if not of
+    ]
+
+
+def _is_empty(rows: Rows) -> bool:
+    return not rows.height and not rows.quarantined
+
+
+def _is_break(fact: str) -> bool:
+    """Whether a fault ends the reading of its file without saying how many rows it costs."""
+    return (fact.startswith("unreadable_file") and not fact.endswith("are lost")) or any(
+        mark in fact for mark in ("the array is not closed", "the rest of the array")
     )
-
-
-class _Seen:
-    """What is gathered from the rows of all files."""
-
-    def __init__(self, on: tuple[str, ...], id_columns: tuple[str, ...]) -> None:
-        self.on = on
-        self.compared: set[str] = set()
-        self.left_out: set[str] = set()
-        self.plain = False
-        """Whether a row has a question or an answer in a column of its own, not inside of others only."""
-        self.nested: dict[str, None] = {}
-        """Paths to what may be parts inside of columns."""
-        self._strong: set[str] = set()
-        self._shapes: Counter[tuple[str, bool]] = Counter()
-        """Column, and whether an object -> rows of the file."""
-        self._held: dict[str, list[str | None]] = {name: [] for name in id_columns}
-        self._rows: list[int] = []
-        self._names: list[str] = []
-        self._kinds: list[str] = []
-        self._texts: list[str] = []
-        self._height = 0
-
-    def take(self, values: dict[str, Any]) -> str | None:
-        """The parts and the ids of a row; its fault if it cannot be used."""
-        if (odd := self._odd_one(values)) is not None:
-            return f"not_string: `{odd}` is an object, though it is text in other rows"
-        try:
-            parts = read_parts(values, self.on)
-        except UnusableError as fault:
-            return str(fault)
-        self._look_inside(values, parts)
-        for name, kind, text in parts:
-            self._rows.append(self._height)
-            self._names.append(name)
-            self._kinds.append(kind)
-            self._texts.append(text)
-            self.compared.add(column_of(name))
-        for name, column in self._held.items():
-            column.append(_plain(values.get(name)))
-        for name in values.keys() - self.compared - self.left_out:
-            if _holds(values[name]):
-                self.left_out.add(name)
-        self._height += 1
-        return None
-
-    def begin(self, file: InputFile) -> None:
-        """Looks at the first rows of a file, so that the one object among texts is told from the texts."""
-        self._shapes.clear()
-        if file.format in ("json", "jsonl"):
-            for values in sample(file):
-                self._odd_one(values)
-
-    def _odd_one(self, values: dict[str, Any]) -> str | None:
-        """A column that is compared and holds an object in this row, though most rows before have a text there."""
-        odd = None
-        for name, value in values.items():
-            if isinstance(value, str | list | dict) and (name in self.on if self.on else text_kind(name) is not None):
-                of = isinstance(value, dict)
-                self._shapes[name, of] += 1
-                if of and self._shapes[name, False] >= self._shapes[name, True]:
-                    odd = odd or name
-        return odd
-
-    def _look_inside(self, values: dict[str, Any], parts: list[Part]) -> None:
-        for name, kind, _ in parts:
-            column = column_of(name)
-            if kind != "label" and column not in self._strong and (name != column or is_text(values.get(column))):
-                self._strong.add(column)
-                self.plain = self.plain or kind in ("question", "answer")
-        if self.plain and not self.on:
-            return
-        for name, value in values.items():
-            if isinstance(value, dict | list):
-                self.nested.update(named_paths(name, value))
-
-    def paths(self, columns: list[str]) -> list[str]:
-        """What is to be compared where the questions and answers lie inside of other columns."""
-        own = [
-            name for name in columns if name in self._strong or (name in self.compared and part_kind(name) == "label")
-        ]
-        return [*own, *(path for path in self.nested if path.partition(".")[0] not in own)]
-
-    def wanted(self, schema: Any) -> list[str]:
-        """The columns of a Parquet file that have to be read; the others are left out."""
-        names = []
-        for column in schema:
-            inside = any(path.startswith(f"{column.name}.") for path in self.on)
-            compared = inside or column.name in self.on if self.on else part_kind(column.name) is not None
-            self.nested.update(schema_paths(column))
-            if compared or column.name in self._held:
-                names.append(column.name)
-            elif str(column.type) != "null":
-                self.left_out.add(column.name)
-        return names
-
-    def parts(self) -> pl.DataFrame:
-        columns = (self._rows, self._names, self._kinds, self._texts)
-        return pl.DataFrame(dict(zip(PARTS, columns, strict=True)), schema=PARTS)
-
-    def ids(self, target: str, named: str | None, columns: list[str]) -> tuple[pl.Series | None, str | None]:
-        """The first column that is an id, and its name."""
-        if named is not None and named not in columns:
-            raise ConfigError(_no_column("--id", named, columns))
-        for name, values in self._held.items():
-            ids = pl.Series("id", values, pl.String())
-            if not ids.null_count() and ids.n_unique() == ids.len():
-                return ids, name
-            if named:
-                twice = ids.filter(ids.is_duplicated() | ids.is_null()).head(1).to_list()
-                raise ConfigError(
-                    f"{target}: `{name}` is no id: {twice[0]!r} stands more than once or is empty; name another with "
-                    "--id"
-                )
-        return None, None
 
 
 def check_endings(*paths: Path | None) -> None:
@@ -341,37 +332,11 @@ def write_table(path: Path, rows: pl.DataFrame) -> None:
         write_with(path, rows.write_ndjson)
 
 
-def _rows(file: InputFile, seen: _Seen) -> Rows:
+def _rows(file: InputFile, seen: Seen) -> Rows:
     if file.format == "parquet":
         return Columns.read(file, seen.wanted, seen.take)
     seen.begin(file)
     return Lines.read(file, seen.take)
-
-
-def _plain(value: Any) -> str | None:
-    """A value as text, for ids, groups and the like."""
-    import json
-
-    if value is None or isinstance(value, str):
-        return None if value is None else value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=True, default=str)
-    return str(value)
-
-
-def is_text(value: Any) -> bool:
-    """Whether a value is a text or a list of texts; an object, as JSON too, is none."""
-    if isinstance(value, list):
-        return any(isinstance(item, str) for item in value)
-    return isinstance(value, str) and not (value[:1] == "{" and value.rstrip()[-1:] == "}")
-
-
-def _holds(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds, value))
-    return value is not None and not (isinstance(value, str) and (not value or value.isspace()))
 
 
 def _mask(keep: Any, height: int) -> Any:
@@ -389,7 +354,3 @@ def _first(quarantined: list[Quarantined]) -> str:
     told = [f"{found.place}: {found.fact}" for found in quarantined[:_NAMED]]
     more = f" and {len(quarantined) - _NAMED:,} more" if len(quarantined) > _NAMED else ""
     return ("; ".join(told) or "it holds none") + more
-
-
-def _no_column(option: str, name: str, columns: list[str]) -> str:
-    return f"{option}: there is no column `{name}`; there are {', '.join(columns)}"

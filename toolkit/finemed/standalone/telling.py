@@ -12,7 +12,11 @@ share: what it asks is then that. Short answers are passed over by `stages.compo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
+
+from finemed.sources.parts import column_of
 
 SHARED_SHARE = 0.01
 SHARED_ROWS = 20
@@ -23,7 +27,7 @@ _NUMBER = r"\b\p{N}+\b"
 
 
 def telling(
-    parts: pl.DataFrame, rows: int, answer: str | None = None
+    parts: pl.DataFrame, rows: int, answer: str | None = None, guessed: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, dict[str, dict[str, int]]]:
     """The parts that are compared, and what of them is passed over.
 
@@ -31,6 +35,7 @@ def telling(
         parts: `row`, `part`, `kind`, `text`.
         rows: how many rows the table has.
         answer: a column whose texts are answers.
+        guessed: columns whose texts no name tells: they ask nothing, and those of five words and fewer join nothing.
     """
     if answer is not None:
         answers = pl.when(pl.col("part") == answer).then(pl.lit("answer"))
@@ -39,14 +44,15 @@ def telling(
     numbers = worded.str.count_matches(_NUMBER)
     few = (numbers > 0) & (numbers * 10 <= _count_words(worded))
     worded = pl.when(few).then(worded.str.replace_all(_NUMBER, "0")).otherwise(worded)
+    untold = pl.col("part").is_in([part for part in parts["part"].unique() if column_of(part) in guessed])
     found = parts.with_columns(worded.hash(seed=0).alias("#words"), _count_words(worded).alias("#count"))
     found = found.with_columns(
         pl.col("row").n_unique().over("kind", "#words").alias("#rows"),
-        pl.col("kind").is_in(_ASKS).alias("#asks"),
+        (pl.col("kind").is_in(_ASKS) & ~untold).alias("#asks"),
     )
     many = (pl.col("#rows") >= SHARED_ROWS) & (pl.col("#rows") > SHARED_SHARE * rows)
     later = pl.col("part").str.contains(r"\[\d+\]") & (pl.int_range(pl.len()).over("row", "kind") > 0)
-    short = (pl.col("kind") == "question") & later & (pl.col("#count") <= FEW_WORDS)
+    short = (((pl.col("kind") == "question") & later) | untold) & (pl.col("#count") <= FEW_WORDS)
     found = found.with_columns((many | short | (pl.col("kind") == "system")).alias("#passed"))
     alone = pl.col("#asks") & pl.col("#passed").all().over("row", "#asks")
     least = pl.col("#rows").rank("ordinal").over("row", "#asks") == 1

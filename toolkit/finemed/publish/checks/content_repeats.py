@@ -74,9 +74,10 @@ class Repeats:
         asked: list[int] = []
         answers: list[int] = []
         rejected: list[int] = []
-        labels = [value for part, value in zip(parts, hashes, strict=True) if part.kind == "label"]
+        told = [part.column not in batch.untold for part in parts]
+        labels = [value for part, value, of in zip(parts, hashes, told, strict=True) if of and part.kind == "label"]
         for at, (part, value) in enumerate(zip(parts, hashes, strict=True)):
-            if part.kind == "label":
+            if part.kind == "label" or not told[at]:
                 continue
             final = part.kind == "answer" and (not _is_turn(part) or last.get(part.column) == at)
             if fold(part.column).endswith("rejected"):

@@ -12,17 +12,18 @@ Each file has a layout of its own; where none is known, the names of the columns
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from finemed.config import SourceConfig
 from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
+from finemed.sources.content import Untold, without_bytes
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
-from finemed.sources.part_names import chosen_kind, part_kind, text_kind
-from finemed.sources.parts import read_parts
+from finemed.sources.part_names import Kind, chosen_kind, is_option, named_kind, part_kind
+from finemed.sources.parts import Part, read_parts
 from finemed.sources.paths import named_paths
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
 from finemed.sources.records import find_files
@@ -37,6 +38,8 @@ _NAME = "dataset"
 class DataFile(InputFile):
     """A file of which all columns are read, not just those that a build needs."""
 
+    guessed: Mapping[str, Kind] = field(default_factory=dict)
+    """Columns that are parts for what they hold, not for their names."""
     on: tuple[str, ...] = ()
     """Where its questions and answers are, `fields.prompt`, if they lie inside of other columns."""
 
@@ -51,7 +54,8 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
         source = SourceConfig(name=_NAME, path=text)
         found = find_files(source, Path(), passed_over=beside)
         data = [file for file in found if _holds_records(file)]
-        layouts = [_layout(source, file) for file in data]
+        guessed = guess(data)
+        layouts = [_layout(source, file, guessed) for file in data]
     except InputError as error:  # it speaks of the setting that a build has for it
         message = str(error).removeprefix(f"source `{_NAME}`: ").replace("`sources.path`", "the path")
         raise InputError(message.replace("set `format` to one of", "name it so that it ends in one of")) from None
@@ -63,11 +67,16 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
             f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
             "and `completion`, or `prompt`, `chosen` and `rejected`"
         )
+    strays = [
+        layout == "documents" and _is_stray(file, guessed) for file, (layout, _) in zip(data, layouts, strict=True)
+    ]
+    beside += [Quarantined(file.name, "", 0) for file, stray in zip(data, strays, strict=True) if stray]
     others = [*(file.name for file in found if not _holds_records(file)), *(each.place for each in beside)]
     # a file of documents among others is read like the rest, so that each of its rows is said to have no question
     files = [
-        _whole(file, "question_answer" if layout == "documents" else layout, on)
-        for file, (layout, on) in zip(data, layouts, strict=True)
+        _whole(file, "question_answer" if layout == "documents" else layout, on, guessed)
+        for file, (layout, on), stray in zip(data, layouts, strays, strict=True)
+        if not stray
     ]
     return files, [name for name in others if not _is_known(name)]
 
@@ -100,12 +109,28 @@ def _is_known(name: str) -> bool:
     return PurePosixPath(name).name.upper().startswith(("README", "LICENSE", "LICENCE", "CHANGELOG", "MANIFEST"))
 
 
-def _whole(file: InputFile, layout: str, on: tuple[str, ...] = ()) -> DataFile:
+def _whole(
+    file: InputFile, layout: str, on: tuple[str, ...] = (), guessed: Mapping[str, Kind] | None = None
+) -> DataFile:
     values = {each.name: getattr(file, each.name) for each in fields(InputFile)}
-    return DataFile(**{**values, "layout": layout}, on=on)
+    return DataFile(**{**values, "layout": layout}, on=on, guessed=guessed or {})
 
 
-def _layout(source: SourceConfig, file: InputFile) -> tuple[str, tuple[str, ...]]:
+def guess(files: Sequence[InputFile]) -> dict[str, Kind]:
+    """Columns that no name tells, by the values of all rows: what the stand-alone commands compare too."""
+    untold, rows = Untold(), 0
+    for file in files:
+        if file.format == "parquet" and not any(name in untold for name in schema_names(file)):
+            continue
+        for _, _, values, fault in raw_records(_whole(file, "question_answer")):
+            rows += fault is None
+            for name in values:
+                if name in untold:
+                    untold.add(name, without_bytes(values[name]))
+    return untold.kinds(rows)
+
+
+def _layout(source: SourceConfig, file: InputFile, guessed: Mapping[str, Kind]) -> tuple[str, tuple[str, ...]]:
     """What the records of a file are; `parts` where only the names of their columns tell questions from answers.
 
     Where no column does, those inside of others may: `fields.prompt`, as the stand-alone commands find them.
@@ -114,16 +139,39 @@ def _layout(source: SourceConfig, file: InputFile) -> tuple[str, tuple[str, ...]
     if layout != "documents":
         return layout, ()
     records = list(sample(_whole(file, "question_answer")))
-    for values in records:
-        try:
-            kinds = {text_kind(part.column) or part.kind for part in read_parts(values)}
-        except UnusableError:
-            continue
-        if "answer" in kinds and kinds & {"question", "context"}:
-            return "parts", ()
+    if file.format == "json" and len(records) == 1 and all(isinstance(held, dict) for held in records[0].values()):
+        return layout, ()  # one object of objects, which the reader of the stand-alone commands refuses
+    if any(_is_exchange(values, {}) for values in records):
+        return "parts", ()
     inside = tuple(dict.fromkeys(path for values in records for path in _paths(values)))
     kinds = {chosen_kind(path) for path in inside}
-    return ("parts", inside) if "answer" in kinds and kinds & {"question", "context"} else (layout, ())
+    if "answer" in kinds and kinds & {"question", "context"}:
+        return "parts", inside
+    return "parts" if any(_is_exchange(values, guessed) for values in records) else layout, ()
+
+
+def _is_exchange(values: Mapping[str, Any], guessed: Mapping[str, Kind]) -> bool:
+    """Whether a record has a question, and an answer or a label that says which option is right."""
+    try:
+        parts = read_parts(values)
+    except UnusableError:
+        return False
+    kinds = {part.kind for part in parts} | {kind for name, kind in guessed.items() if values.get(name)}
+    kinds |= {kind for part in parts if (kind := named_kind(part.column)) is not None}
+    labelled = "question" in kinds and any(_is_known_label(part) for part in parts)
+    return labelled or ("answer" in kinds and not kinds.isdisjoint(("question", "context")))
+
+
+def _is_stray(file: InputFile, guessed: Mapping[str, Kind]) -> bool:
+    """Whether none of a file's columns is compared as text: a table of figures beside the data."""
+    records = list(sample(_whole(file, "question_answer")))
+    kinds = [guessed.get(name) or named_kind(name) for name in column_names(file, records)]
+    return bool(records) and not any(kind is not None and kind != "label" for kind in kinds)
+
+
+def _is_known_label(part: Part) -> bool:
+    """Whether a part says which answer is right: a column of labels, or flags of the options."""
+    return part.kind == "label" and (part_kind(part.column) == "label" or is_option(part.column))
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from finemed.sources.content import guessed_parts
 from finemed.sources.files import writable
-from finemed.sources.part_names import chosen_kind
+from finemed.sources.part_names import Kind, chosen_kind
 from finemed.sources.parts import Part, read_parts
 from finemed.sources.paths import named_paths, value_at
 from finemed.sources.turns import UnusableError
@@ -60,9 +61,19 @@ class Rows:
     """Numbers of the rows whose parts cannot be read."""
     inside: dict[str, list[int]] = field(default_factory=dict)
     """Columns that are no part, and inside of which texts lie under the names of parts; numbers of the rows."""
+    untold: set[str] = field(default_factory=set)
+    """Columns of which nothing tells whether they are questions or answers, labels that nobody knows among them."""
     characters: int = 0
 
-    def add(self, place: str, number: int, file: int, values: Mapping[str, Any], on: Sequence[str] = ()) -> str | None:
+    def add(
+        self,
+        place: str,
+        number: int,
+        file: int,
+        values: Mapping[str, Any],
+        on: Sequence[str] = (),
+        guessed: Mapping[str, Kind] | None = None,
+    ) -> str | None:
         """Takes one row in; returns why its parts cannot be read, where they cannot.
 
         Args:
@@ -71,6 +82,7 @@ class Rows:
             file: number of its file.
             values: its columns.
             on: where its questions and answers are, if the names of its columns do not say so.
+            guessed: columns that are parts for what they hold, not for their names, and what they are.
         """
         at = len(self.places)
         self.places.append(place)
@@ -84,8 +96,13 @@ class Rows:
         self.values.append(values)
         unread = None
         try:
-            self.parts.append(read_parts(values, on))
-            for name in _not_seen(values, self.parts[-1]):
+            parts = read_parts(values, on)
+            known = {part.column for part in parts} | {path.partition(".")[0] for path in on}
+            told = [(name, kind) for name, kind in (guessed or {}).items() if name not in known]
+            further = [part for name, kind in told for part in guessed_parts(name, kind, values.get(name), set())]
+            self.untold.update(name for name, kind in told if kind in ("context", "label"))
+            self.parts.append([*parts, *further])
+            for name in _not_seen(values, [*parts, *(part for part in further if part.kind != "label")]):
                 self.inside.setdefault(name, []).append(number)
         except UnusableError as error:
             self.parts.append([])

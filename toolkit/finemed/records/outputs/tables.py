@@ -42,6 +42,8 @@ class TableRead(OutputModel):
     """Other columns that hold texts."""
     passed_over: list[str]
     """Files beside the data that are no data."""
+    cut_off: list[str]
+    """Places where a file breaks off: how many rows follow is unknown."""
 
 
 class DedupOutput(TableRead):
