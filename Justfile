@@ -47,10 +47,6 @@ flip-test *args:
 call-kill-test *args:
     {{python}} tests/kill_calls.py --kills 100 {{args}}
 
-# A thousand flipped bits and exchanged files in runs and releases: the release is the undisturbed one, or the fault is named.
-flip-test *args:
-    {{python}} tests/flips.py --cases 1000 {{args}}
-
 # The tests with the lowest versions that pyproject.toml allows, in an environment of their own; torch as in constraints.txt.
 floors folder=".venv-floors" python3="python3":
     {{python3}} -m venv {{folder}}

@@ -92,3 +92,10 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_justfile_has_every_recipe_once_and_names_scripts_that_are_there() -> None:
+    text = (ROOT / "Justfile").read_text("utf-8")
+    recipes = re.findall(r"(?m)^([a-z][a-z-]*)[^:=\n]*:(?!=)", text)
+    assert sorted(recipes) == sorted(set(recipes))
+    assert all((ROOT / name).exists() for name in re.findall(r"(?:tests|benchmarks|docs)/[\w/]+\.(?:py|sh)", text))
