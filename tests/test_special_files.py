@@ -277,7 +277,7 @@ def test_publishing_what_holds_a_pipe(release: Path, tmp_path: Path) -> None:
 
 def test_the_lock_of_a_target(release: Path, finished: Path) -> None:
     instead(release.parent / ".lock", pipe)
-    said = message("publish", finished / "part" / "run", "--to", release.parent, "--version", "2.0.0")
+    said = message("retract", "--to", release.parent, "--source", "demo-guide", "--reason", "withdrawn")
     assert ".lock" in said
 
 

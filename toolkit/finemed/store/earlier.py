@@ -164,7 +164,7 @@ def _last_turns(path: Path, column: str) -> pl.Series:
 
 def _schema(path: Path) -> pl.Schema:
     try:
-        return pl.Schema(pl.read_parquet_schema(plain(path)))
+        return pl.scan_parquet(plain(path), glob=False).collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _damaged(path, error) from None
 

@@ -13,10 +13,12 @@ from operator import or_
 
 import polars as pl
 
+from finemed.errors import FineMedError
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.recount import REMEDY
 from finemed.publish.checks.shipped import Shipped
 from finemed.publish.pools import pool_of
+from finemed.publish.versions.folder import columns_of
 from finemed.records import ID_PREFIX
 from finemed.stages.contamination import COLUMN, REASON
 
@@ -54,7 +56,7 @@ def check_ledger(shipped: Shipped, faults: Faults) -> None:
                 fact = f"the {kind} {row_id[:60]!a} is dropped by `{stage[:40]}`, and a row of the pools has it"
                 faults.add("stages", "ledger.parquet", fact, REMEDY)
         _marked(shipped, notes, faults)
-    except (OSError, pl.exceptions.PolarsError, AttributeError, TypeError) as error:
+    except (FineMedError, OSError, pl.exceptions.PolarsError, AttributeError, TypeError) as error:
         faults.add("stages", "ledger.parquet", f"its ids cannot be looked at: {type(error).__name__}", REMEDY)
 
 
@@ -63,7 +65,7 @@ def _published(shipped: Shipped, columns: tuple[str, ...]) -> pl.DataFrame:
     found = [pl.DataFrame({"id": pl.Series([], dtype=pl.String())})]
     for (config, _), path in shipped.data.items():
         if pool_of(config) == config:
-            there = [name for name in columns if name in pl.read_parquet_schema(path)]
+            there = [name for name in columns if name in columns_of(path)]
             rows = pl.read_parquet(path, columns=there, glob=False)
             found += [rows.select(pl.col(name).alias("id")) for name in there]
     return pl.concat(found).drop_nulls().unique()
@@ -100,7 +102,7 @@ def _marked(shipped: Shipped, notes: pl.DataFrame, faults: Faults) -> None:
     """
     noted = notes.filter(pl.col("remark") == REASON).select(pl.col("row_id").alias("id")).unique()["id"]
     for (config, split), path in shipped.data.items():
-        there = pl.read_parquet_schema(path)
+        there = columns_of(path)
         ids = [name for name in ("instruction_id", "response_id", "chosen_id", "rejected_id") if name in there]
         if pool_of(config) != config or COLUMN not in there or "instruction_id" not in ids:
             continue

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from finemed.errors import FineMedError
 from finemed.publish.checks.faults import Faults
 from finemed.publish.checks.recount import REMEDY
 from finemed.publish.checks.shipped import Shipped
 from finemed.publish.pools import pool_of
+from finemed.publish.versions.folder import columns_of
 from finemed.publish.versions.tombstones import COLUMNS, Tombstones
 
 _SHOWN = 10
@@ -38,10 +40,10 @@ def check_same_build(shipped: Shipped, previous: Shipped, stones: Tombstones, fa
         return
     try:
         found, before = _rows(shipped, stones), _rows(previous, stones)
-    except (OSError, pl.exceptions.PolarsError):
+        columns = found.columns == before.columns and set(_names(shipped)) == set(_names(previous))
+    except (FineMedError, OSError, pl.exceptions.PolarsError):
         return  # rows that cannot be read are named by `schema`
     faults.apply("retracted")
-    columns = found.columns == before.columns and set(_names(shipped)) == set(_names(previous))
     gone = before.filter(~pl.col("retracted")).join(found, on=("place", "id"), how="anti")
     new = found.join(before, on=("place", "id"), how="anti")
     other = found.join(before, on=("place", "id"), suffix="_before").filter(pl.col("row") != pl.col("row_before"))
@@ -58,7 +60,7 @@ def check_same_build(shipped: Shipped, previous: Shipped, stones: Tombstones, fa
 
 
 def _names(shipped: Shipped) -> list[str]:
-    return [column for path in shipped.data.values() for column in pl.read_parquet_schema(path)]
+    return [column for path in shipped.data.values() for column in columns_of(path)]
 
 
 def _rows(shipped: Shipped, stones: Tombstones) -> pl.DataFrame:
