@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from published import published
+from published import published, rows_of
 from test_cli import finemed, invoke
 
 from finemed.errors import FineMedError
@@ -277,7 +277,15 @@ def test_publishing_what_holds_a_pipe(release: Path, tmp_path: Path) -> None:
 
 def test_the_lock_of_a_target(release: Path, finished: Path) -> None:
     instead(release.parent / ".lock", pipe)
-    said = message("retract", "--to", release.parent, "--source", "demo-guide", "--reason", "withdrawn")
+    said = message(
+        "retract",
+        "--to",
+        release.parent,
+        "--id",
+        rows_of(release, "sft", "train")[0]["instruction_id"],
+        "--reason",
+        "withdrawn",
+    )
     assert ".lock" in said
 
 
