@@ -200,6 +200,33 @@ def test_the_ledger_names_rows_by_the_key_of_each_stage(target: Path) -> None:
     assert keys == {stage: f"{kind}_id" for stage, kind in KINDS.items()}
 
 
+def test_rows_without_a_department_need_no_view(first: Path) -> None:
+    """Real corpora have them; they stand in `sft` alone."""
+    manifest = manifest_of(first)
+    (quota,) = [stage for stage in manifest["stages"] if stage["stage"] == "quota"]
+    nodes = {node["id"]: node for node in quota["facts"]["nodes"]}
+    nodes["none"]["drawn"] = nodes["surgery"]["drawn"]
+    (first / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    for path in (first / "data" / "sft").glob("*.parquet"):
+        edit(
+            first,
+            "sft",
+            path.stem,
+            lambda rows: [
+                {**row, "department": "none", "subdepartment": "none"} if row["department"] == "Surgery" else row
+                for row in rows
+            ],
+        )
+    shutil.rmtree(first / "data" / "sft_surgery")
+    manifest = manifest_of(first)
+    for key in ("configs", "content"):
+        del manifest[key]["sft_surgery"]
+    (first / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    mend(first)
+    assert [fault for fault in validate(first).faults if "sft_none" in str(fault)] == []
+    assert validate(first).ok
+
+
 def test_a_value_in_the_own_column_of_another_source_is_named() -> None:
     table = pa.table({"id": ["s1", "s2"], "source": ["wards", "web"], "ward": ["3", "4"]})
     faults = Faults()

@@ -35,6 +35,7 @@ from finemed.publish.versions.version import Version
 from finemed.records import ADDED_LATER, POOLS, SCHEMAS, frame_schema
 from finemed.records.manifest import Manifest
 from finemed.sources.columnar import decoding_errors, footer_errors
+from finemed.taxonomy import NONE_LABEL
 
 RECORDS = {"ledger.parquet": "ledger", "notes.parquet": "note"}
 """Tables beside the data, and the name of their schema."""
@@ -241,12 +242,14 @@ class Tables:
 
 
 def views_of(manifest: Manifest | None) -> dict[str, str] | None:
-    """View -> label of its department, as the stage `quota` names the nodes of the taxonomy."""
+    """View -> label of its department, as the stage `quota` names the nodes of the taxonomy; no department has none."""
     quota = manifest.stage("quota") if manifest is not None else None
     nodes = quota.facts.get("nodes") if quota is not None else None
     try:
         return {
-            view_name(node["id"]): str(node["department"]) for node in nodes or () if node["subdepartment"] is None
+            view_name(node["id"]): str(node["department"])
+            for node in nodes or ()
+            if node["subdepartment"] is None and node["id"] != NONE_LABEL
         } or None
     except (TypeError, KeyError, AttributeError):
         return None
