@@ -358,6 +358,14 @@ def test_each_rule_broken_once_is_refused_with_place_and_remedy(copy: Path, name
     assert all(len(fault.remedy.split()) > 3 for fault in report.faults)
 
 
+def test_a_table_of_other_columns_in_the_place_of_rows_is_a_fault(copy: Path) -> None:
+    path = copy / "data" / "sft" / "train.parquet"
+    path.unlink()
+    shutil.copy(copy / "ledger.parquet", path)
+    rehash(copy)
+    assert "the column `messages` is missing" in str(validate(copy).faults)
+
+
 def add_rows(folder: Path) -> None:
     shutil.copy(folder / "data" / "ttt" / "test.parquet", folder / "data" / "more.parquet")
     rehash(folder)

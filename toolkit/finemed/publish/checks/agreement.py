@@ -58,20 +58,21 @@ def marks(batch: Batch) -> pl.DataFrame:
     found = {}
     for level in KEYS:
         columns = _columns(batch, level)
-        found[f"about_{level}"] = frame.select(columns).hash_rows() if columns else _nothing(frame)
-    found["answer"] = _answer(batch) if batch.config in _ANSWERS else _nothing(frame)
+        found[f"about_{level}"] = frame.select(columns).hash_rows() if columns else _nothing(batch)
+    found["answer"] = _answer(batch) if batch.config in _ANSWERS else _nothing(batch)
     return pl.DataFrame(found)
 
 
-def _nothing(frame: pl.DataFrame) -> pl.Series:
-    return pl.Series([None] * frame.height, dtype=pl.UInt64())
+def _nothing(batch: Batch) -> pl.Series:
+    """A null for each row, of a file without one column of ours too."""
+    return pl.Series([None] * batch.table.num_rows, dtype=pl.UInt64())
 
 
 def _answer(batch: Batch) -> pl.Series:
     names, frame = _ANSWERS[batch.config], batch.frame
     needed = {*names, "id", _SPANS[batch.config], *(("rejected_id",) if batch.config == "dpo" else ())}
     if not needed <= set(frame.columns):
-        return _nothing(frame)
+        return _nothing(batch)
     text = batch.turns(next(iter(names))).last_contents()
     ids = partner_ids(frame) if batch.config == "dpo" else frame["id"]
     return pl.DataFrame(
