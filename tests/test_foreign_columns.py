@@ -348,3 +348,83 @@ def test_objects_by_name_with_a_name_twice_are_refused_like_those_without(tmp_pa
     path = tmp_path / "r.json"
     path.write_text('{"7": {"question": "Why?"}, "8": {"question": "How?"}, "7": {"question": "When?"}}')
     assert "write it as JSON Lines (`7` stands twice)" in str(run("dedup", path).exception)
+
+
+NOTE = (
+    "A 54 year old man came to the clinic with cough and fever of three days. He smokes and works as a teacher. The "
+    "chest was clear on both sides, the heart sounds were normal, the abdomen was soft and there was no swelling of "
+    "the legs. He takes no drugs and has no allergies at all."
+)
+ASKS = ["Does he smoke?", "Has he fever?", "Is it bacterial?"]
+FIELDS: dict[str, Any] = {
+    "object": lambda note, asked: {"input": {"note": note, "question": asked}, "output": "Yes"},
+    "json": lambda note, asked: {"input": json.dumps({"note": note, "question": asked}), "output": "Yes"},
+    "list": lambda note, asked: {"prompt": [note, asked], "response": "Yes"},
+    "deep": lambda note, asked: {"prompt": {"case": {"note": note, "asked": {"question": asked}}}, "response": "Yes"},
+    "user": lambda note, asked: {"prompt": {"system": note, "user": asked}, "response": "Yes"},
+    "both": lambda note, asked: {"prompt": {"system": note, "user": asked}, "response": {"text": "Yes"}},
+    "history": lambda note, asked: {
+        "input": {"history": [said("user", "And?"), said("assistant", note)], "question": asked},
+        "target": "Yes",
+    },
+    "unnamed": lambda note, asked: {"doc": {"note": note, "question": asked}, "target": "Yes"},
+    "data": lambda note, asked: {"data": {"note": note, "question": asked}, "target": "Yes"},
+}
+
+
+@pytest.mark.parametrize("shape", FIELDS)
+def test_fields_of_an_object_are_parts_each_by_itself(tmp_path: Path, shape: str) -> None:
+    make = FIELDS[shape]
+    rows = [make(NOTE, ASKS[0]), make(NOTE, ASKS[1]), make("Croup is caused by viruses.", ASKS[2])]
+    found = told("dedup", write(tmp_path, [*rows, rows[1]]))
+    assert (found["kept"], found["dropped"]) == (3, {"exact_duplicate": 1})
+    checked = told("validate", tmp_path / "r.jsonl")["rules"]
+    assert (checked["repeats"]["count"], checked["conflicts"]["count"]) == (1, 0)
+
+
+def test_names_of_fields_tell_what_their_texts_are() -> None:
+    row = {"input": {"note": NOTE, "question": "Why?", "id": 7, "options": ["Iron", "Zinc"], "cop": 1, "user": "ann"}}
+    skipped: set[str] = set()
+    assert [part[:2] for part in read_parts(row, (), skipped)] == [
+        ("input.note", "context"),
+        ("input.question", "question"),
+        ("input.options", "context"),
+        ("input.cop", "label"),
+    ]
+    assert skipped == {"input.id", "input.user"}
+    assert [part[:2] for part in read_parts({"prompt": {"system": "Be kind.", "user": "Why?"}})] == [
+        ("prompt.system", "system"),
+        ("prompt.user", "question"),
+    ]
+    answers = {"answer": {"text": "Rest", "question": "Why?", "score": 1}}
+    assert [part[:2] for part in read_parts(answers)] == [
+        ("answer.text", "answer"),
+        ("answer.question", "answer"),
+        ("answer.score", "label"),
+    ]
+
+
+def test_the_line_names_columns_and_the_fields_that_are_left_out(tmp_path: Path) -> None:
+    row = {"input": {"note": NOTE, "question": "Why?", "url": "http://x"}, "output": "Rest."}
+    found = told("dedup", write(tmp_path, [row]))
+    assert (found["comparing"], found["left_out"]) == (["input", "output"], ["input.url"])
+    named = told("dedup", tmp_path / "r.jsonl", "--on", "input.question,output")
+    assert named["comparing"] == ["output", "input.question"]
+    assert told("dedup", tmp_path / "r.jsonl", "--on", "input")["comparing"] == ["input"]
+
+
+def test_an_object_whose_name_tells_nothing_is_split_like_one_that_stands_alone(tmp_path: Path) -> None:
+    case = "A 54-year-old woman with long-standing diabetes has numbness in both feet; which drug is the first to try"
+    rows = [
+        {"doc": {"question": f"{case} {end}?", "options": options, "answer": "A"}, "target": "A"}
+        for end, options in (("now", ["Iron", "Zinc"]), ("here", ["Gabapentin and nothing else", "Morphine"]))
+    ]
+    assert told("split", write(tmp_path, rows))["components"] == 1
+
+
+def test_objects_within_objects_end(tmp_path: Path) -> None:
+    deep: Any = {"question": "Why?", "note": "x"}
+    for _ in range(60):
+        deep = {"question": "Why?", "deeper": deep}
+    found = told("dedup", write(tmp_path, [{"input": deep, "output": "Rest."}, {"input": "Why?", "output": "Rest."}]))
+    assert found["quarantined_places"][0]["reason"].startswith(("too_deep", "not_string"))

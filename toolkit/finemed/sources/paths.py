@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from finemed.sources.part_names import named_kind
-from finemed.sources.turns import are_said
+from finemed.sources.nested import field_kind
+from finemed.sources.part_names import Kind, named_kind
+from finemed.sources.turns import are_said, role_of
 
 _DEEP = 8
 
@@ -45,7 +46,7 @@ def _below(path: str, value: Any, depth: int) -> Iterator[str]:
             deeper = [] if _is_conversation(held) else list(_below(f"{path}.{key}", held, depth + 1))
             if deeper:
                 yield from deeper
-            elif named_kind(key) is not None and not isinstance(held, Mapping):
+            elif not isinstance(held, Mapping) and (named_kind(key) or field_kind(key, held, None, item)) is not None:
                 yield f"{path}.{key}"
 
 
@@ -65,6 +66,7 @@ def _of_type(path: str, kind: Any, depth: int) -> Iterator[str]:
         kind = kind.value_type
     if not types.is_struct(kind) or depth > _DEEP:
         return
+    siblings = [kind.field(number).name for number in range(kind.num_fields)]
     for number in range(kind.num_fields):
         field = kind.field(number)
         if "." in field.name:
@@ -77,5 +79,12 @@ def _of_type(path: str, kind: Any, depth: int) -> Iterator[str]:
         deeper = [] if spoken else list(_of_type(f"{path}.{field.name}", field.type, depth + 1))
         if deeper:
             yield from deeper
-        elif named_kind(field.name) is not None and (spoken or not types.is_struct(inner)):
+        elif (named_kind(field.name) or _role(field.name, siblings)) is not None and (
+            spoken or not types.is_struct(inner)
+        ):
             yield f"{path}.{field.name}"
+
+
+def _role(name: str, beside: list[str]) -> Kind | None:
+    """What a field is whose name is that of a speaker; values are not known here."""
+    return None if role_of(name) is None else field_kind(name, None, None, beside)

@@ -22,7 +22,7 @@ import polars as pl
 
 from finemed.errors import ConfigError
 from finemed.records import LedgerRow, frame
-from finemed.sources.part_names import is_option, is_spoken
+from finemed.sources.part_names import is_option, is_spoken, leaf
 from finemed.sources.parts import column_of
 from finemed.stages.decontaminate import COLUMN, REASON, BenchmarkIndex
 from finemed.standalone.reading import quarantined, read_summary
@@ -151,7 +151,7 @@ def _order(hit: Hit) -> tuple[float, int]:
 
 def with_options(parts: pl.DataFrame) -> pl.DataFrame:
     """Questions with their options, of rows that have both."""
-    options = [name for name in parts["part"].unique().to_list() if is_option(name)]
+    options = [name for name in parts["part"].unique().to_list() if is_option(leaf(name))]
     beside = pl.col("part").is_in(options) & (pl.col("kind") != "label")
     asked = (pl.col("kind") == "question") & ~beside
     whole = parts.filter(pl.col("row").is_in(parts.filter(beside)["row"].unique().implode())).filter(beside | asked)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 import polars as pl
@@ -20,7 +21,7 @@ from finemed.errors import ConfigError
 from finemed.sources.content import Untold, guessed_parts, holds, without_bytes
 from finemed.sources.files import InputFile
 from finemed.sources.part_names import Kind, is_metadata, named_kind, part_kind
-from finemed.sources.parts import Part, column_of, read_parts
+from finemed.sources.parts import Part, column_of, own_column, read_parts
 from finemed.sources.paths import named_paths, schema_paths
 from finemed.sources.raw import sample
 from finemed.sources.turns import UnusableError
@@ -62,6 +63,8 @@ class Seen:
         self._shapes: Counter[tuple[str, bool]] = Counter()
         """Column, and whether an object -> rows of the file."""
         self._told: dict[str, bool] = {}
+        self._columns: dict[str, str] = {}
+        """Part -> the column, or the path in `on`, that it is in."""
         self._rows: list[int] = []
         self._names: list[str] = []
         self._kinds: list[str] = []
@@ -77,8 +80,9 @@ class Seen:
         except UnusableError as fault:
             return str(fault)
         self._look_inside(values, parts)
+        columns = {*values, *self.on}
         for part in parts:
-            self._add(self._height, part)
+            self._add(self._height, part, columns)
         for name, column in self._held.items():
             column.append(as_text(values.get(name)))
         for name, value in values.items():
@@ -142,12 +146,14 @@ class Seen:
             self._told[name] = known
         return self._told[name]
 
-    def _add(self, row: int, part: Part) -> None:
+    def _add(self, row: int, part: Part, columns: Container[str]) -> None:
         self._rows.append(row)
         self._names.append(part.name)
         self._kinds.append(part.kind)
         self._texts.append(part.text)
-        self.compared.add(column_of(part.name))
+        if part.name not in self._columns:
+            self._columns[part.name] = own_column(part.name, columns) or column_of(part.name)
+            self.compared.add(self._columns[part.name])
 
     def settle(self) -> None:
         """Decides on the columns that no name tells, by all of their values."""
@@ -164,7 +170,7 @@ class Seen:
             self.guessed[name] = kinds[name]
             for row, value in zip(rows, values, strict=True):
                 for part in guessed_parts(name, kinds[name], value, self.skipped):
-                    self._add(row, part)
+                    self._add(row, part, (name,))
         self._others.clear()
 
     def _look_inside(self, values: dict[str, Any], parts: list[Part]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from finemed.errors import ConfigError, InputError
 from finemed.records.counts import how_many
-from finemed.sources.parts import column_of
+from finemed.sources.parts import column_of, own_column
 from finemed.standalone.table import Table, open_table
 
 _SHOWN = 20
@@ -47,7 +47,7 @@ def open_parts(target: str, *, on: Sequence[str] = (), also: str | None = None, 
     for name in turns:
         if name not in names:
             raise ConfigError(f"--on: there is no part `{name}`; there are {_list(names)}")
-    wanted = [name for name in names if name in on or column_of(name) in (*on, also)]
+    wanted = [name for name in names if own_column(name, (*on, also or "")) is not None]
     return replace(table, parts=table.parts.filter(table.parts["part"].is_in(wanted)), compared=wanted)
 
 

@@ -27,7 +27,7 @@ from finemed.sources.files import EMPTY, UNKNOWN, InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
 from finemed.sources.part_names import Kind, chosen_kind, named_kind
-from finemed.sources.parts import column_of
+from finemed.sources.parts import own_column
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
@@ -98,7 +98,9 @@ class Table:
         label = (pl.col("kind") == "label") & (pl.col("part") != (answer or ""))
         parts = self.parts.filter(~label)
         gone = set(self.parts.filter(label)["part"]) - set(parts["part"])
-        compared = [name for name in self.compared if name not in gone]
+        emptied = {own_column(name, self.compared) for name in gone}
+        emptied -= {own_column(name, self.compared) for name in parts["part"].unique()}
+        compared = [name for name in self.compared if name not in gone and name not in emptied]
         left_out = [name for name in self.columns if name in gone or name in self.left_out]
         inner = {_TURN.sub("[]", name) for name in gone if name not in self.columns}
         left_out += sorted({name for name in self.left_out if name not in self.columns} | inner)
@@ -109,7 +111,7 @@ class Table:
         gone = {name for name in names if name is not None and name in self.guessed}
         if not gone:
             return self
-        mine = [part for part in self.parts["part"].unique() if column_of(part) in gone]
+        mine = [part for part in self.parts["part"].unique() if own_column(part, gone) is not None]
         inner = [name for name in self.left_out if name not in self.columns]
         return replace(
             self,
@@ -280,7 +282,7 @@ def _check_on(on: tuple[str, ...], columns: list[str], seen: Seen, *, named: boo
         outer = next((column for column in columns if name.startswith(f"{column}.")), None)
         if name not in columns and outer is None:
             raise ConfigError(no_column("--on", name, columns))
-        if named and name not in columns and not any(column_of(each) == name for each in seen.compared):
+        if named and name not in columns and name not in seen.compared:
             there = ", ".join(seen.nested) or f"`{outer}`, whose inner columns have no known names"
             raise ConfigError(f"--on: no row holds anything under `{name}`; there are {there}")
 

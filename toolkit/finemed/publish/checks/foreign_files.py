@@ -22,7 +22,7 @@ from finemed.publish.checks.foreign_order import MEND, plain
 from finemed.sources.content import Untold, without_bytes
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
 from finemed.sources.parquet import schema_names
-from finemed.sources.part_names import Kind, chosen_kind, is_option, named_kind, part_kind
+from finemed.sources.part_names import Kind, chosen_kind, is_option, leaf, named_kind, part_kind
 from finemed.sources.parts import Part, read_parts
 from finemed.sources.paths import named_paths
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
@@ -171,7 +171,7 @@ def _is_stray(file: InputFile, guessed: Mapping[str, Kind]) -> bool:
 
 def _is_known_label(part: Part) -> bool:
     """Whether a part says which answer is right: a column of labels, or flags of the options."""
-    return part.kind == "label" and (part_kind(part.column) == "label" or is_option(part.column))
+    return part.kind == "label" and (part_kind(leaf(part.column)) == "label" or is_option(leaf(part.column)))
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:

@@ -21,7 +21,7 @@ import polars as pl
 from finemed.sources.content import guessed_parts
 from finemed.sources.files import writable
 from finemed.sources.part_names import Kind, chosen_kind
-from finemed.sources.parts import Part, read_parts
+from finemed.sources.parts import Part, is_untold, own_column, read_parts
 from finemed.sources.paths import named_paths, value_at
 from finemed.sources.turns import UnusableError
 
@@ -97,10 +97,11 @@ class Rows:
         unread = None
         try:
             parts = read_parts(values, on)
-            known = {part.column for part in parts} | {path.partition(".")[0] for path in on}
+            known = {own_column(part.name, values) for part in parts} | {path.partition(".")[0] for path in on}
             told = [(name, kind) for name, kind in (guessed or {}).items() if name not in known]
             further = [part for name, kind in told for part in guessed_parts(name, kind, values.get(name), set())]
-            self.untold.update(name for name, kind in told if kind in ("context", "label"))
+            open_names = {name for name, kind in told if kind in ("context", "label")}
+            self.untold.update(part.column for part in further if is_untold(part.name, open_names))
             self.parts.append([*parts, *further])
             for name in _not_seen(values, [*parts, *(part for part in further if part.kind != "label")]):
                 self.inside.setdefault(name, []).append(number)
@@ -128,7 +129,7 @@ class Rows:
 
 def _not_seen(values: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[str]:
     """Columns that are no part, with texts under the names of parts inside."""
-    known = {part.column.partition(".")[0] for part in parts} | {part.column for part in parts}
+    known = {part.column.partition(".")[0] for part in parts} | {own_column(part.name, values) for part in parts}
     for name, value in values.items():
         held = _held(value) if isinstance(value, str) else value
         if isinstance(held, dict | list) and name not in known:
