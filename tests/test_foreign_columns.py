@@ -428,3 +428,39 @@ def test_objects_within_objects_end(tmp_path: Path) -> None:
         deep = {"question": "Why?", "deeper": deep}
     found = told("dedup", write(tmp_path, [{"input": deep, "output": "Rest."}, {"input": "Why?", "output": "Rest."}]))
     assert found["quarantined_places"][0]["reason"].startswith(("too_deep", "not_string"))
+
+
+def pair(question: str, answer: Any, **beside: Any) -> Row:
+    return {"question": question, "answer": answer, **beside}
+
+
+LONG = "What would cure diphtheria in young children who fell ill a week ago?"
+LISTS: list[tuple[Row, Row]] = [
+    ({"qa_pairs": [pair(ASKED, REST), pair(LONG, None)]}, {"qa_pairs": [pair(ASKED, None), pair(LONG, REST)]}),
+    ({"qa_pairs": [pair(ASKED, [REST, PILLS]), pair(LONG, [ITEM])]},
+     {"qa_pairs": [pair(ASKED, [REST]), pair(LONG, [PILLS, ITEM])]}),
+    ({"qa_pairs": [pair(ASKED, REST, sure=True), pair(LONG, PILLS, sure=False)]},
+     {"qa_pairs": [pair(ASKED, REST, sure=False), pair(LONG, PILLS, sure=True)]}),
+    ({"qa_pairs": [pair(ASKED, REST, hinweis=PILLS), pair(LONG, PILLS)]},
+     {"qa_pairs": [pair(ASKED, REST, hinweis=ITEM), pair(LONG, PILLS)]}),
+    ({"paragraphs": [{"context": REST, "qas": [{"question": ASKED, "answers": [{"text": "so"}]},
+                                               {"question": LONG, "answers": []}]}]},
+     {"paragraphs": [{"context": REST, "qas": [{"question": ASKED, "answers": []},
+                                               {"question": LONG, "answers": [{"text": "so"}]}]}]}),
+    ({"context": REST, "question": ASKED, "answers": [{"text": "are", "answer_start": 0}]},
+     {"context": REST, "question": ASKED, "answers": [{"text": "are", "answer_start": 1}]}),
+    ({"context": REST, "question": ASKED, "answers": {"text": ["are"], "answer_start": [7]}},
+     {"context": REST, "question": ASKED, "answers": {"text": ["are"], "answer_start": [46]}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), LISTS)
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_lists_of_questions_keep_which_answer_is_whose(tmp_path: Path, first: Row, second: Row, ending: str) -> None:
+    path = write(tmp_path, [first, second, first])
+    if ending == "parquet":
+        path = tmp_path / "r.parquet"
+        pq.write_table(pa.Table.from_pylist([first, second, first]), path)
+    found = told("dedup", path)
+    assert (found["kept"], found["dropped"]) == (2, {"exact_duplicate": 1})
+    assert not [name for name in (*found["left_out"], *told("split", path)["left_out"]) if name.endswith("[]")]

@@ -25,6 +25,8 @@ _PLAIN = frozenset(("text", "value", "content"))
 _MARK_NAMES = "key keys label labels letter letters option_key option_label option_id choice_id id"
 _MARKS = frozenset(_MARK_NAMES.split())
 """Fields that name an option, where something else in the object is its text."""
+_PLACES = frozenset(("answer_start", "answer_starts", "answer_end", "answer_ends"))
+"""Fields that say where in a passage an answer stands."""
 _SEQUENCES = (tuple("abcdefghijklmnopqrstuvwxyz"), tuple(map(str, range(100))), tuple(map(str, range(1, 100))))
 _ADDRESS = re.compile(r"\s*(?:https?|ftp|s3|gs|hf)://\S+\s*|\s*www\.\S+\s*", re.IGNORECASE)
 _LONG = 8
@@ -68,7 +70,7 @@ class Inner:
         return [
             (f"{self.place}[].{path}", json.dumps(values, ensure_ascii=False, default=str))
             for path, values in told.items()
-            if not _in_order(values)
+            if not (fold(path.rpartition(".")[2]) in _MARKS and _in_order(values))
         ]
 
     def _take(self, value: Any, path: str, depth: int, *, plain: bool) -> None:
@@ -96,7 +98,7 @@ class Inner:
         names = []
         for key, item in held.items():
             below = f"{path}.{key}" if path else key
-            if fold(key) in _MARKS and len(held) > 1 and _is_mark(item):
+            if (fold(key) in _MARKS and len(held) > 1 and _is_mark(item)) or (fold(key) in _PLACES and is_held(item)):
                 self._labels.setdefault(below, []).extend(item if isinstance(item, list) else [item])
             elif is_left_out(key, item):
                 if is_held(item):

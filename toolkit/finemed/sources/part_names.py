@@ -52,7 +52,8 @@ _NAMES: dict[Kind, str] = {
     "label": (
         "label labels gold_label gold gold_index cop correct correct_option correct_options correct_index correct_idx "
         "correct_choice correct_label correct_answer_idx is_correct final_decision decision answer_idx answer_index "
-        "answer_key answerkey answer_label answer_letter answer_choice kto_tag preference preferred winner"
+        "answer_key answerkey answer_label answer_letter answer_choice kto_tag preference preferred winner "
+        "answer_start answer_starts answer_end answer_ends"
     ),
 }
 _KINDS: tuple[Kind, ...] = ("system", "question", "context", "answer", "label")

@@ -37,7 +37,7 @@ from finemed.sources.part_names import (
     named_kind,
     part_kind,
 )
-from finemed.sources.paths import value_at
+from finemed.sources.paths import pattern_at, value_at
 from finemed.sources.turns import Turn, UnusableError, are_said, kind, marked, role_of, turns
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -96,8 +96,13 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = (), skipped: set[s
             continue
         below = [path for path in on if path.startswith(f"{name}.") and path not in values]
         for path in below:
-            inner = value_at(_whole(value), path[len(name) + 1 :])
-            found += column_parts(path, chosen_kind(path, only_labels), inner, skipped, alone=len(on) == 1)
+            whole, rest = _whole(value), path[len(name) + 1 :]
+            held = column_parts(
+                path, chosen_kind(path, only_labels), value_at(whole, rest), skipped, alone=len(on) == 1
+            )
+            if held and (pattern := pattern_at(whole, rest)) is not None:  # of a list, which objects have it
+                held.append(Part(f"{path}[]", "label", json.dumps(pattern)))
+            found += held
         of = named_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
         if name in letters and any(named_kind(other) == "question" for other in values):
             of = "context"

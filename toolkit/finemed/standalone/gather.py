@@ -51,8 +51,8 @@ class Seen:
         """Columns that would be labels if their values differed; numbers are none."""
         self.plain = False
         """Whether a row has a question or an answer in a column of its own, not inside of others only."""
-        self.nested: dict[str, None] = {}
-        """Paths to what may be parts inside of columns."""
+        self.nested: dict[str, bool] = {}
+        """Paths to what may be parts inside of columns; whether they hold nothing but truth values."""
         self._named = named
         self._inside = {path.partition(".")[0] for path in on if "." in path}
         self._strong: set[str] = set()
@@ -109,17 +109,19 @@ class Seen:
 
     def _look_below(self, path: str, value: Any) -> None:
         """Takes in what lies beside the paths that are compared, inside of the same column."""
-        for item in value if isinstance(value, list) else [value]:
-            for key, held in item.items() if isinstance(item, dict) else ():
-                below = f"{path}.{key}"
-                if below in self.on:
-                    continue
-                if any(each.startswith(f"{below}.") for each in self.on):
-                    self._look_below(below, held)
-                elif isinstance(value, list):
-                    self.skipped.add(f"{path}[].{key}")
-                elif below not in self.compared:
-                    self._look_at(below, held)
+        items = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
+        for key in dict.fromkeys(key for item in items for key in item):
+            below = f"{path}.{key}"
+            if below in self.on:
+                continue
+            held = [item.get(key) for item in items] if isinstance(value, list) else items[0][key]
+            if any(each.startswith(f"{below}.") for each in self.on):
+                inner = [each for one in held for each in (one if isinstance(one, list) else [one])] if held else []
+                self._look_below(below, inner if isinstance(value, list) else held)
+            elif isinstance(value, list) and is_metadata(key):
+                self.skipped.add(f"{path}[].{key}")
+            elif below not in self.compared and holds(held):
+                self._look_at(below, held)
 
     def begin(self, file: InputFile) -> None:
         """Looks at the first rows of a file, so that the one object among texts is told from the texts."""
@@ -183,7 +185,8 @@ class Seen:
             return
         for name, value in values.items():
             if isinstance(value, dict | list):
-                self.nested.update(named_paths(name, value))
+                for path, flag in named_paths(name, value).items():
+                    self.nested[path] = self.nested.get(path, True) and flag
 
     def paths(self, columns: list[str]) -> list[str]:
         """What is to be compared where the questions and answers lie inside of other columns."""

@@ -102,7 +102,7 @@ class Table:
         emptied -= {own_column(name, self.compared) for name in parts["part"].unique()}
         compared = [name for name in self.compared if name not in gone and name not in emptied]
         left_out = [name for name in self.columns if name in gone or name in self.left_out]
-        inner = {_TURN.sub("[]", name) for name in gone if name not in self.columns}
+        inner = {_TURN.sub("[]", name) for name in gone if name not in self.columns and name[-2:] != "[]"}
         left_out += sorted({name for name in self.left_out if name not in self.columns} | inner)
         return replace(self, parts=parts, compared=compared, left_out=left_out)
 
@@ -227,7 +227,11 @@ def _open(
     seen.settle()
     columns = list(dict.fromkeys(name for rows in held for name in rows.names))
     _check_on(on, columns, seen, named=named)
-    if not on and not seen.plain and any(chosen_kind(path) != "label" for path in seen.nested):
+    if (
+        not on
+        and not seen.plain
+        and any(not flag and chosen_kind(path) != "label" for path, flag in seen.nested.items())
+    ):
         return _open(target, tuple(seen.paths(columns)), row_id, named=False, strays=strays)
     if not on and not seen.has_texts(columns):
         raise ConfigError(
