@@ -464,3 +464,27 @@ def test_lists_of_questions_keep_which_answer_is_whose(tmp_path: Path, first: Ro
     found = told("dedup", path)
     assert (found["kept"], found["dropped"]) == (2, {"exact_duplicate": 1})
     assert not [name for name in (*found["left_out"], *told("split", path)["left_out"]) if name.endswith("[]")]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("question", "final_answer"), ("inputs", "targets"), ("Question_text", "Doctor_reply"), ("question", "answer")],
+)
+def test_a_label_beside_a_blank_answer_is_no_answer(tmp_path: Path, names: tuple[str, str]) -> None:
+    asked, answer = names
+    rows = [
+        {asked: ASKED, answer: "", "difficulty": "easy"},
+        {asked: LONG, answer: REST, "difficulty": "hard"},
+        {asked: f"{LONG} And how?", "difficulty": "easy"},
+    ]
+    found = told("validate", write(tmp_path, rows))["rules"]["empty"]
+    assert (found["state"], found["count"]) == ("failed", 2)
+
+
+@pytest.mark.parametrize(
+    "label", [{"cop": 1, "exp": ""}, {"grade": "good", "rationale": ""}, {"answer": True, "exp": ""}]
+)
+def test_a_label_is_an_answer_where_its_name_says_so_or_there_is_no_other(tmp_path: Path, label: Row) -> None:
+    rows = [{"question": ASKED, "options": ["Iron", "Zinc"], **label},
+            {"question": LONG, "options": ["Rest", "Pills"], **label, "grade": "bad", "rationale": REST}]  # fmt: skip
+    assert told("validate", write(tmp_path, rows))["rules"]["empty"]["count"] == 0

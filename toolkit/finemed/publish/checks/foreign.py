@@ -204,7 +204,7 @@ def _read(number: int, file: DataFile, checks: _Checks) -> None:
             faults.add("schema", place, plain(fault), MEND, kind=fault.partition(":")[0].replace("_", " "))
             continue
         unread = batch.add(place, row, number, values, file.on, file.guessed)
-        structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults)
+        structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults, answered=file.answered)
         if len(batch.places) >= BATCH_ROWS or batch.characters >= BATCH_CHARACTERS:
             checks.look(batch)
             batch = Rows()
