@@ -488,3 +488,21 @@ def test_a_label_is_an_answer_where_its_name_says_so_or_there_is_no_other(tmp_pa
     rows = [{"question": ASKED, "options": ["Iron", "Zinc"], **label},
             {"question": LONG, "options": ["Rest", "Pills"], **label, "grade": "bad", "rationale": REST}]  # fmt: skip
     assert told("validate", write(tmp_path, rows))["rules"]["empty"]["count"] == 0
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_items_in_what_is_left_out_are_found_by_both_commands(tmp_path: Path, ending: str) -> None:
+    rows = [
+        {"question": ASKED, "answer": REST, "n": 1, "meta": {"note": f"{ITEM} Superior gluteal Femoral Sciatic"}},
+        {"question": LONG, "answer": PILLS, "n": 2, "meta": {"note": "Nothing of the kind is said here."}},
+    ]
+    path, index, out = write(tmp_path, rows), bench(tmp_path), tmp_path / f"out.{ending}"
+    if ending == "parquet":
+        path = tmp_path / "r.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    found = told("decontaminate", path, "-b", index, "--out", out)
+    assert (found["contaminated"], found["parts"], found["searched_too"]) == (1, {"meta.note": 1}, ["meta.note"])
+    assert told("validate", out, "-b", index)["rules"]["contamination"]["count"] == 0
+    assert "searched for items too: meta.note" in run("decontaminate", path, "-b", index).stdout
+    assert "of meta.note" in run("decontaminate", path, "-b", index, "--explain", f"r.{ending}:1").stdout
+    assert told("decontaminate", path, "-b", index, "--on", "question,answer")["contaminated"] == 0

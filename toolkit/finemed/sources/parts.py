@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from finemed.sources.nested import DEEP, Inner, field_kind, has_fields, is_address, is_held
@@ -66,7 +66,6 @@ class Part(NamedTuple):
 
 
 _TURN_OF = re.compile(r"\[\d+\](?=\[|\.|\Z)(?:\[\])?")
-_NUMBERED = re.compile(r"\[\d*\]")
 _TURN = re.compile(r"\[\d*\](?:\.[^\[\]]*)?\Z")
 
 
@@ -277,25 +276,6 @@ def _inner(name: str, of: Kind, value: Any, skipped: set[str]) -> list[Part]:
     text = _checked("\n".join(texts), name)
     found = [Part(name, of, text)] if text else []
     return [*found, *(Part(place, "label", _checked(told, place)) for place, told in inner.labels())]
-
-
-def own_column(name: str, columns: Container[str]) -> str | None:
-    """Which of these columns, or paths into them, a part is in: `input` of `input.answers[1]`."""
-    while name not in columns:
-        at = max(name.rfind("."), name.rfind("["))
-        if at < 0:
-            return None
-        name = name[:at]
-    return name
-
-
-def is_untold(name: str, guessed: Collection[str]) -> bool:
-    """Whether a part is in one of these columns, whose names tell nothing, and its field's name tells nothing too."""
-    column = own_column(name, guessed)
-    if column is None:
-        return False
-    fields = [key for key in _NUMBERED.sub("", name[len(column) :]).split(".") if key]
-    return not any(role_of(key) or named_kind(key) for key in fields)
 
 
 def _holds_text(value: Any) -> bool:

@@ -26,8 +26,9 @@ from finemed.errors import ConfigError
 from finemed.llm.encoder import Encoder
 from finemed.records import Drop, LedgerRow, frame
 from finemed.records.counts import how_many
+from finemed.sources.part_columns import own_column
 from finemed.sources.part_names import Kind
-from finemed.sources.parts import column_of, own_column
+from finemed.sources.parts import column_of
 from finemed.stages.dedup import COLUMNS, DedupResult, Repeat, Variant, index_at
 from finemed.stages.loss import check_loss
 from finemed.stages.semantic import encoder_of

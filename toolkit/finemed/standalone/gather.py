@@ -20,8 +20,9 @@ import polars as pl
 from finemed.errors import ConfigError
 from finemed.sources.content import Untold, guessed_parts, holds, without_bytes
 from finemed.sources.files import InputFile
+from finemed.sources.part_columns import own_column
 from finemed.sources.part_names import Kind, is_metadata, named_kind, part_kind
-from finemed.sources.parts import Part, column_of, own_column, read_parts
+from finemed.sources.parts import Part, column_of, read_parts
 from finemed.sources.paths import named_paths, schema_paths
 from finemed.sources.raw import sample
 from finemed.sources.turns import UnusableError

@@ -13,7 +13,8 @@ from typing import Any
 
 from finemed.errors import ConfigError, InputError
 from finemed.records.counts import how_many
-from finemed.sources.parts import column_of, own_column
+from finemed.sources.part_columns import own_column
+from finemed.sources.parts import column_of
 from finemed.standalone.table import Table, open_table
 
 _SHOWN = 20
@@ -79,6 +80,8 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
     """The summary's part on reading, in words."""
     left_out = _list(summary["left_out"]) or "nothing"
     lines = [f"comparing: {_list(summary['comparing'])}; left out: {left_out}"]
+    if summary.get("searched_too"):
+        lines.append(f"left out as parts, but searched for items too: {_list(summary['searched_too'])}")
     if summary["passed_over"]:
         lines.append(f"not read, since they are no data: {_list(summary['passed_over'])}")
     if summary["quarantined"]:

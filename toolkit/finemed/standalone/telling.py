@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from finemed.sources.parts import is_untold
+from finemed.sources.part_columns import is_untold
 
 SHARED_SHARE = 0.01
 SHARED_ROWS = 20
