@@ -348,3 +348,161 @@ def test_objects_by_name_with_a_name_twice_are_refused_like_those_without(tmp_pa
     path = tmp_path / "r.json"
     path.write_text('{"7": {"question": "Why?"}, "8": {"question": "How?"}, "7": {"question": "When?"}}')
     assert "write it as JSON Lines (`7` stands twice)" in str(run("dedup", path).exception)
+
+
+NOTE = (
+    "A 54 year old man came to the clinic with cough and fever of three days. He smokes and works as a teacher. The "
+    "chest was clear on both sides, the heart sounds were normal, the abdomen was soft and there was no swelling of "
+    "the legs. He takes no drugs and has no allergies at all."
+)
+ASKS = ["Does he smoke?", "Has he fever?", "Is it bacterial?"]
+FIELDS: dict[str, Any] = {
+    "object": lambda note, asked: {"input": {"note": note, "question": asked}, "output": "Yes"},
+    "json": lambda note, asked: {"input": json.dumps({"note": note, "question": asked}), "output": "Yes"},
+    "list": lambda note, asked: {"prompt": [note, asked], "response": "Yes"},
+    "deep": lambda note, asked: {"prompt": {"case": {"note": note, "asked": {"question": asked}}}, "response": "Yes"},
+    "user": lambda note, asked: {"prompt": {"system": note, "user": asked}, "response": "Yes"},
+    "both": lambda note, asked: {"prompt": {"system": note, "user": asked}, "response": {"text": "Yes"}},
+    "history": lambda note, asked: {
+        "input": {"history": [said("user", "And?"), said("assistant", note)], "question": asked},
+        "target": "Yes",
+    },
+    "unnamed": lambda note, asked: {"doc": {"note": note, "question": asked}, "target": "Yes"},
+    "data": lambda note, asked: {"data": {"note": note, "question": asked}, "target": "Yes"},
+}
+
+
+@pytest.mark.parametrize("shape", FIELDS)
+def test_fields_of_an_object_are_parts_each_by_itself(tmp_path: Path, shape: str) -> None:
+    make = FIELDS[shape]
+    rows = [make(NOTE, ASKS[0]), make(NOTE, ASKS[1]), make("Croup is caused by viruses.", ASKS[2])]
+    found = told("dedup", write(tmp_path, [*rows, rows[1]]))
+    assert (found["kept"], found["dropped"]) == (3, {"exact_duplicate": 1})
+    checked = told("validate", tmp_path / "r.jsonl")["rules"]
+    assert (checked["repeats"]["count"], checked["conflicts"]["count"]) == (1, 0)
+
+
+def test_names_of_fields_tell_what_their_texts_are() -> None:
+    row = {"input": {"note": NOTE, "question": "Why?", "id": 7, "options": ["Iron", "Zinc"], "cop": 1, "user": "ann"}}
+    skipped: set[str] = set()
+    assert [part[:2] for part in read_parts(row, (), skipped)] == [
+        ("input.note", "context"),
+        ("input.question", "question"),
+        ("input.options", "context"),
+        ("input.cop", "label"),
+    ]
+    assert skipped == {"input.id", "input.user"}
+    assert [part[:2] for part in read_parts({"prompt": {"system": "Be kind.", "user": "Why?"}})] == [
+        ("prompt.system", "system"),
+        ("prompt.user", "question"),
+    ]
+    answers = {"answer": {"text": "Rest", "question": "Why?", "score": 1}}
+    assert [part[:2] for part in read_parts(answers)] == [
+        ("answer.text", "answer"),
+        ("answer.question", "answer"),
+        ("answer.score", "label"),
+    ]
+
+
+def test_the_line_names_columns_and_the_fields_that_are_left_out(tmp_path: Path) -> None:
+    row = {"input": {"note": NOTE, "question": "Why?", "url": "http://x"}, "output": "Rest."}
+    found = told("dedup", write(tmp_path, [row]))
+    assert (found["comparing"], found["left_out"]) == (["input", "output"], ["input.url"])
+    named = told("dedup", tmp_path / "r.jsonl", "--on", "input.question,output")
+    assert named["comparing"] == ["output", "input.question"]
+    assert told("dedup", tmp_path / "r.jsonl", "--on", "input")["comparing"] == ["input"]
+
+
+def test_an_object_whose_name_tells_nothing_is_split_like_one_that_stands_alone(tmp_path: Path) -> None:
+    case = "A 54-year-old woman with long-standing diabetes has numbness in both feet; which drug is the first to try"
+    rows = [
+        {"doc": {"question": f"{case} {end}?", "options": options, "answer": "A"}, "target": "A"}
+        for end, options in (("now", ["Iron", "Zinc"]), ("here", ["Gabapentin and nothing else", "Morphine"]))
+    ]
+    assert told("split", write(tmp_path, rows))["components"] == 1
+
+
+def test_objects_within_objects_end(tmp_path: Path) -> None:
+    deep: Any = {"question": "Why?", "note": "x"}
+    for _ in range(60):
+        deep = {"question": "Why?", "deeper": deep}
+    found = told("dedup", write(tmp_path, [{"input": deep, "output": "Rest."}, {"input": "Why?", "output": "Rest."}]))
+    assert found["quarantined_places"][0]["reason"].startswith(("too_deep", "not_string"))
+
+
+def pair(question: str, answer: Any, **beside: Any) -> Row:
+    return {"question": question, "answer": answer, **beside}
+
+
+LONG = "What would cure diphtheria in young children who fell ill a week ago?"
+LISTS: list[tuple[Row, Row]] = [
+    ({"qa_pairs": [pair(ASKED, REST), pair(LONG, None)]}, {"qa_pairs": [pair(ASKED, None), pair(LONG, REST)]}),
+    ({"qa_pairs": [pair(ASKED, [REST, PILLS]), pair(LONG, [ITEM])]},
+     {"qa_pairs": [pair(ASKED, [REST]), pair(LONG, [PILLS, ITEM])]}),
+    ({"qa_pairs": [pair(ASKED, REST, sure=True), pair(LONG, PILLS, sure=False)]},
+     {"qa_pairs": [pair(ASKED, REST, sure=False), pair(LONG, PILLS, sure=True)]}),
+    ({"qa_pairs": [pair(ASKED, REST, hinweis=PILLS), pair(LONG, PILLS)]},
+     {"qa_pairs": [pair(ASKED, REST, hinweis=ITEM), pair(LONG, PILLS)]}),
+    ({"paragraphs": [{"context": REST, "qas": [{"question": ASKED, "answers": [{"text": "so"}]},
+                                               {"question": LONG, "answers": []}]}]},
+     {"paragraphs": [{"context": REST, "qas": [{"question": ASKED, "answers": []},
+                                               {"question": LONG, "answers": [{"text": "so"}]}]}]}),
+    ({"context": REST, "question": ASKED, "answers": [{"text": "are", "answer_start": 0}]},
+     {"context": REST, "question": ASKED, "answers": [{"text": "are", "answer_start": 1}]}),
+    ({"context": REST, "question": ASKED, "answers": {"text": ["are"], "answer_start": [7]}},
+     {"context": REST, "question": ASKED, "answers": {"text": ["are"], "answer_start": [46]}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), LISTS)
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_lists_of_questions_keep_which_answer_is_whose(tmp_path: Path, first: Row, second: Row, ending: str) -> None:
+    path = write(tmp_path, [first, second, first])
+    if ending == "parquet":
+        path = tmp_path / "r.parquet"
+        pq.write_table(pa.Table.from_pylist([first, second, first]), path)
+    found = told("dedup", path)
+    assert (found["kept"], found["dropped"]) == (2, {"exact_duplicate": 1})
+    assert not [name for name in (*found["left_out"], *told("split", path)["left_out"]) if name.endswith("[]")]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("question", "final_answer"), ("inputs", "targets"), ("Question_text", "Doctor_reply"), ("question", "answer")],
+)
+def test_a_label_beside_a_blank_answer_is_no_answer(tmp_path: Path, names: tuple[str, str]) -> None:
+    asked, answer = names
+    rows = [
+        {asked: ASKED, answer: "", "difficulty": "easy"},
+        {asked: LONG, answer: REST, "difficulty": "hard"},
+        {asked: f"{LONG} And how?", "difficulty": "easy"},
+    ]
+    found = told("validate", write(tmp_path, rows))["rules"]["empty"]
+    assert (found["state"], found["count"]) == ("failed", 2)
+
+
+@pytest.mark.parametrize(
+    "label", [{"cop": 1, "exp": ""}, {"grade": "good", "rationale": ""}, {"answer": True, "exp": ""}]
+)
+def test_a_label_is_an_answer_where_its_name_says_so_or_there_is_no_other(tmp_path: Path, label: Row) -> None:
+    rows = [{"question": ASKED, "options": ["Iron", "Zinc"], **label},
+            {"question": LONG, "options": ["Rest", "Pills"], **label, "grade": "bad", "rationale": REST}]  # fmt: skip
+    assert told("validate", write(tmp_path, rows))["rules"]["empty"]["count"] == 0
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_items_in_what_is_left_out_are_found_by_both_commands(tmp_path: Path, ending: str) -> None:
+    rows = [
+        {"question": ASKED, "answer": REST, "n": 1, "meta": {"note": f"{ITEM} Superior gluteal Femoral Sciatic"}},
+        {"question": LONG, "answer": PILLS, "n": 2, "meta": {"note": "Nothing of the kind is said here."}},
+    ]
+    path, index, out = write(tmp_path, rows), bench(tmp_path), tmp_path / f"out.{ending}"
+    if ending == "parquet":
+        path = tmp_path / "r.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    found = told("decontaminate", path, "-b", index, "--out", out)
+    assert (found["contaminated"], found["parts"], found["searched_too"]) == (1, {"meta.note": 1}, ["meta.note"])
+    assert told("validate", out, "-b", index)["rules"]["contamination"]["count"] == 0
+    assert "searched for items too: meta.note" in run("decontaminate", path, "-b", index).stdout
+    assert "of meta.note" in run("decontaminate", path, "-b", index, "--explain", f"r.{ending}:1").stdout
+    assert told("decontaminate", path, "-b", index, "--on", "question,answer")["contaminated"] == 0

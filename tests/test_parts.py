@@ -78,7 +78,10 @@ TOOLS = [
         ({"options": ["So", "Thus"]}, ["options context So\nThus"]),
         ({"options": '{"A": "So", "B": "Thus"}'}, ["options context So\nThus"]),
         ({"choices": {"text": ["So", "Thus"], "label": ["A", "B"]}}, ["choices context So\nThus"]),
-        ({"answers": {"text": ["So"], "answer_start": [3]}}, ["answers answer So"]),
+        (
+            {"answers": {"text": ["So"], "answer_start": [3]}},
+            ["answers answer So", "answers[].answer_start label [3]"],
+        ),
         ({"answers": ["So", "Thus", None]}, ["answers[0] answer So", "answers[1] answer Thus"]),
         ({"answer": 5, "label": True}, ["answer label 5", "label label true"]),
         (

@@ -416,7 +416,8 @@ def test_types_may_be_mixed_and_texts_categorical(tmp_path: Path) -> None:
     assert parts(open_table(str(mixed))) == [
         (0, "text", "question", "a"),
         (0, "n", "label", "1"),
-        (1, "text", "question", "b\nc"),
+        (1, "text[0]", "question", "b"),
+        (1, "text[1]", "question", "c"),
         (1, "n", "label", "x"),
         (2, "text", "question", "5"),
     ]

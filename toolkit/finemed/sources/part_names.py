@@ -28,10 +28,12 @@ from finemed.sources.name_words import (
     WORDS,
     name_words,
 )
-from finemed.sources.turns import fold
+from finemed.sources.turns import fold, role_of
 
 Kind = Literal["system", "question", "context", "answer", "label"]
 """What a part is; a label is no text, but rows are only the same if theirs is equal."""
+SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
+"""What those say who have these roles."""
 _NAMES: dict[Kind, str] = {
     "system": "system system_prompt system_message tools functions",
     "question": (
@@ -50,7 +52,8 @@ _NAMES: dict[Kind, str] = {
     "label": (
         "label labels gold_label gold gold_index cop correct correct_option correct_options correct_index correct_idx "
         "correct_choice correct_label correct_answer_idx is_correct final_decision decision answer_idx answer_index "
-        "answer_key answerkey answer_label answer_letter answer_choice kto_tag preference preferred winner"
+        "answer_key answerkey answer_label answer_letter answer_choice kto_tag preference preferred winner "
+        "answer_start answer_starts answer_end answer_ends"
     ),
 }
 _KINDS: tuple[Kind, ...] = ("system", "question", "context", "answer", "label")
@@ -195,7 +198,8 @@ def part_kind(name: str) -> Kind | None:
 def chosen_kind(name: str, only_labels: bool = False) -> Kind:
     """What the texts of a column are that somebody named; where only labels were named, they are the texts."""
     *outer, last = name.split(".")
-    found = named_kind(name) or named_kind(last) or "question"
+    role = role_of(last) if outer else None
+    found = SPEAKERS[role] if role else named_kind(name) or named_kind(last) or "question"
     if found == "question" and not _GIVEN.isdisjoint(map(fold, outer)):
         found = "answer"
     return "question" if only_labels and found == "label" else found

@@ -23,9 +23,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from finemed.sources.nested import Inner, is_address
+from finemed.sources.nested import DEEP, Inner, field_kind, has_fields, is_address, is_held
 from finemed.sources.part_names import (
     ONLY_SPOKEN,
+    SPEAKERS,
     Kind,
     chosen_kind,
     is_option,
@@ -36,10 +37,9 @@ from finemed.sources.part_names import (
     named_kind,
     part_kind,
 )
-from finemed.sources.paths import value_at
+from finemed.sources.paths import pattern_at, value_at
 from finemed.sources.turns import Turn, UnusableError, are_said, kind, marked, role_of, turns
 
-_SPEAKERS: dict[str, Kind] = {"user": "question", "assistant": "answer", "system": "system", "tool": "context"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LISTED = 64
 """Texts of a list that are a part each; those beyond are one more part."""
@@ -95,8 +95,13 @@ def read_parts(values: Mapping[str, Any], on: Sequence[str] = (), skipped: set[s
             continue
         below = [path for path in on if path.startswith(f"{name}.") and path not in values]
         for path in below:
-            inner = value_at(_whole(value), path[len(name) + 1 :])
-            found += column_parts(path, chosen_kind(path, only_labels), inner, skipped, alone=len(on) == 1)
+            whole, rest = _whole(value), path[len(name) + 1 :]
+            held = column_parts(
+                path, chosen_kind(path, only_labels), value_at(whole, rest), skipped, alone=len(on) == 1
+            )
+            if held and (pattern := pattern_at(whole, rest)) is not None:  # of a list, which objects have it
+                held.append(Part(f"{path}[]", "label", json.dumps(pattern)))
+            found += held
         of = named_kind(name) if not on else chosen_kind(name, only_labels) if name in on else None
         if name in letters and any(named_kind(other) == "question" for other in values):
             of = "context"
@@ -112,7 +117,14 @@ def _whole(value: Any) -> Any:
 
 
 def column_parts(
-    name: str, of: Kind, value: Any, skipped: set[str] | None = None, *, chosen: bool = False, alone: bool = False
+    name: str,
+    of: Kind,
+    value: Any,
+    skipped: set[str] | None = None,
+    *,
+    chosen: bool = False,
+    alone: bool = False,
+    depth: int = 0,
 ) -> list[Part]:
     """The parts of one column.
 
@@ -123,9 +135,10 @@ def column_parts(
         skipped: as for `read_parts`.
         chosen: somebody named it.
         alone: nothing else is looked at, so that a number is a text.
+        depth: how many objects it lies in.
 
     Raises:
-        UnusableError: as for `read_parts`.
+        UnusableError: as for `read_parts`; or objects lie within objects without an end.
     """
     if value is None:
         return []
@@ -133,20 +146,55 @@ def column_parts(
         text = label_text(value, name)
         return [Part(name, "label", text)] if text else []
     if isinstance(value, Mapping) and leaf(name) in ONLY_SPOKEN and not chosen:
-        return _one_exchange(name, value, set() if skipped is None else skipped)
+        return _one_exchange(name, value, set() if skipped is None else skipped, depth)
     if type(value) is str and not _is_more(value, name):
         text = _checked(value, name)
         return [Part(name, of, text)] if text and not (of == "context" and is_address(text)) else []
     if of == "system" and not isinstance(value, str):
         text = label_text(value, name) if value else ""
         return [Part(name, of, text)] if text else []
-    return _read(name, of, value, set() if skipped is None else skipped)
+    return _read(name, of, value, set() if skipped is None else skipped, depth)
 
 
-def _one_exchange(name: str, value: Mapping[str, Any], skipped: set[str]) -> list[Part]:
-    """An object where a conversation should be: its one message or exchange, or no part; `data` may hold anything."""
+def _one_exchange(name: str, value: Mapping[str, Any], skipped: set[str], depth: int) -> list[Part]:
+    """An object where a conversation should be: its one message or exchange, or the fields whose names tell."""
     listed = [dict(value)]
-    return list(_said(name, listed, skipped)) if _are_messages(listed) else list(_by_speaker(name, listed, skipped))
+    if _are_messages(listed):
+        return list(_said(name, listed, skipped))
+    if spoken := list(_by_speaker(name, listed, skipped)):
+        return spoken
+    about: set[str] = set()
+    if found := _fields(name, None, value, about, depth):
+        skipped |= about
+    return found
+
+
+def _fields(name: str, of: Kind | None, value: Mapping[str, Any], skipped: set[str], depth: int) -> list[Part]:
+    """The parts of an object, those of each field by themselves: `input.question`.
+
+    Args:
+        name: the column.
+        of: what fields are whose names do not tell; None leaves them out.
+        value: the object.
+        skipped: as for `read_parts`.
+        depth: how many objects it lies in.
+    """
+    if depth > DEEP:
+        raise UnusableError(f"too_deep: `{name[:200]}` holds objects within objects, more than {DEEP} of them")
+    found: list[Part] = []
+    letters = letter_options(value)
+    for key, held in value.items():
+        if not is_held(held):
+            continue
+        place = f"{name}.{key}"
+        kind_of: Kind | None = "context" if key in letters else field_kind(key, held, of, value)
+        if kind_of is None:
+            skipped.add(_TURN_OF.sub("[]", place))
+        elif isinstance(held, bool | int | float) and kind_of != "label":
+            found.append(Part(place, "label", label_text(held, place)))
+        else:
+            found += column_parts(place, kind_of, held, skipped, chosen=of is not None, depth=depth + 1)
+    return found
 
 
 def label_text(value: Any, place: str) -> str:
@@ -180,13 +228,13 @@ def _checked(text: str, place: str) -> str:
     return "" if text.isspace() else text
 
 
-def _read(name: str, of: Kind, value: Any, skipped: set[str]) -> list[Part]:
+def _read(name: str, of: Kind, value: Any, skipped: set[str], depth: int) -> list[Part]:
     """The parts of a column that is more than a plain string."""
     if isinstance(value, str):
         opened = _opened(value)
         if opened is None:
             whole = _checked(value, name)
-            spoken = [Part(turn.place, _SPEAKERS[turn.role], turn.value) for turn in _numbered(marked(whole, name))]
+            spoken = [Part(turn.place, SPEAKERS[turn.role], turn.value) for turn in _numbered(marked(whole, name))]
             spoken = [part for part in spoken or _by_marks(name, whole) if part.text]
             return spoken or ([Part(name, of, whole)] if whole else [])
         value = opened
@@ -199,12 +247,24 @@ def _read(name: str, of: Kind, value: Any, skipped: set[str]) -> list[Part]:
             return spoken
         if is_talk(name) and value and all(isinstance(item, str) for item in value):
             return list(_in_turn(name, value))
-    each = of in ("answer", "context") and isinstance(value, list) and not is_option(leaf(name))
-    if each and sum(_holds_text(item) for item in value) > 1:
+    if is_option(leaf(name)):
+        return _inner(name, of, value, skipped)
+    if isinstance(value, list) and sum(_holds_text(item) or _is_record(item) for item in value) > 1:
         pieces = [(f"{name}[{at}]", item) for at, item in enumerate(value[:_LISTED])]
         pieces += [(f"{name}[{_LISTED}]", value[_LISTED:])] if len(value) > _LISTED else []
-        return [part for place, item in pieces for part in _inner(place, of, item, skipped)]
-    return _inner(name, of, value, skipped)
+        return [part for place, item in pieces for part in _item(place, of, item, skipped, depth)]
+    if isinstance(value, list) and len(value) == 1:
+        return _item(f"{name}[0]" if _is_record(value[0]) else name, of, value[0], skipped, depth)
+    return _item(name, of, value, skipped, depth)
+
+
+def _is_record(value: Any) -> bool:
+    return isinstance(value, Mapping) and has_fields(value)
+
+
+def _item(name: str, of: Kind, value: Any, skipped: set[str], depth: int) -> list[Part]:
+    """The parts of what stands in a column, or in a list in one."""
+    return _fields(name, of, value, skipped, depth) if _is_record(value) else _inner(name, of, value, skipped)
 
 
 def _inner(name: str, of: Kind, value: Any, skipped: set[str]) -> list[Part]:
@@ -284,7 +344,7 @@ def _said(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part]:
         skipped |= {f"{name}[].{field}" for field in turn.about}
         for field, held in turn.beside:
             told = held if isinstance(held, str) else json.dumps(held, ensure_ascii=False, default=str)
-            of: Kind = "label" if isinstance(held, bool | int | float) else _SPEAKERS[turn.role]
+            of: Kind = "label" if isinstance(held, bool | int | float) else SPEAKERS[turn.role]
             if text := _checked(told, turn.place):
                 yield Part(f"{turn.place}.{field}", of, text)
         if turn.value is None:
@@ -292,7 +352,7 @@ def _said(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part]:
         if not isinstance(turn.value, str):
             raise UnusableError(f"not_string: `{turn.place}` is {kind(turn.value)}")
         if text := _checked(turn.value, turn.place):
-            yield Part(turn.place, _SPEAKERS[turn.role], text)
+            yield Part(turn.place, SPEAKERS[turn.role], text)
 
 
 def _by_speaker(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part]:
@@ -304,7 +364,7 @@ def _by_speaker(name: str, value: list[Any], skipped: set[str]) -> Iterator[Part
     for at, item in enumerate(objects):
         for key, held in item.items():
             role = speakers[key]
-            of = named_kind(key) if role is None else _SPEAKERS[role]
+            of = named_kind(key) if role is None else SPEAKERS[role]
             if of is not None:
                 yield from (part._replace(name=f"{name}[{at}].{key}") for part in _inner(name, of, held, skipped))
             elif held is not None:

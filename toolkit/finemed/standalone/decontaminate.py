@@ -7,7 +7,8 @@
     explain(found, "r17").verdict ->  "medqa_us_4opt_test/0042: stem, score 0.94 ... of input"
 
 Every part is looked at by itself: system prompts, each turn, contexts, both answers of a pair. Where a row keeps the
-options of its question in columns of their own, question and options are one text more: an item is both.
+options of its question in columns of their own, question and options are one text more: an item is both. Texts that
+are left out as facts about the row (`meta.note`) are searched too, unless somebody named the columns to look at.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import polars as pl
 
 from finemed.errors import ConfigError
 from finemed.records import LedgerRow, frame
-from finemed.sources.part_names import is_option, is_spoken
+from finemed.sources.part_names import is_option, is_spoken, leaf
 from finemed.sources.parts import column_of
 from finemed.stages.decontaminate import COLUMN, REASON, BenchmarkIndex
 from finemed.standalone.reading import quarantined, read_summary
@@ -51,6 +52,8 @@ class TableOverlap:
     index: BenchmarkIndex
     hits: dict[int, list[PartHit]]
     """By the row's number, each item once, in the part that holds most of it; best hit first."""
+    beside: pl.DataFrame
+    """Texts that are searched though they are no part."""
 
     @property
     def keep(self) -> pl.Series:
@@ -103,6 +106,7 @@ class TableOverlap:
         by_part = Counter(part for found in self.hits.values() for part in {each.part for each in found})
         return {
             **read_summary(self.table),
+            "searched_too": sorted(self.beside["part"].unique()),
             "contaminated": len(self.hits),
             "parts": dict(sorted(by_part.items())),
             "benchmarks": {
@@ -131,7 +135,8 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             "`options`"
         )
     table = table.unlabelled()
-    parts = pl.concat([table.parts.select("row", "part", "text"), with_options(table.parts), with_lists(table.parts)])
+    held, beside = table.parts, table.beside()
+    parts = pl.concat([held.select("row", "part", "text"), with_options(held), with_lists(held), beside])
     texts = parts["text"].unique(maintain_order=True)
     found = index.finder.find(texts)
     where = pl.DataFrame({"text": texts}).with_row_index("at").filter(pl.col("at").is_in(sorted(found)))
@@ -142,7 +147,7 @@ def decontaminate_table(table: Table, index: BenchmarkIndex) -> TableOverlap:
             if hit.item not in own or hit.score > own[hit.item].hit.score:
                 own[hit.item] = PartHit(part, hit)
     hits = {row: sorted(own.values(), key=lambda each: _order(each.hit)) for row, own in sorted(best.items())}
-    return TableOverlap(table, index, hits)
+    return TableOverlap(table, index, hits, beside)
 
 
 def _order(hit: Hit) -> tuple[float, int]:
@@ -151,7 +156,7 @@ def _order(hit: Hit) -> tuple[float, int]:
 
 def with_options(parts: pl.DataFrame) -> pl.DataFrame:
     """Questions with their options, of rows that have both."""
-    options = [name for name in parts["part"].unique().to_list() if is_option(name)]
+    options = [name for name in parts["part"].unique().to_list() if is_option(leaf(name))]
     beside = pl.col("part").is_in(options) & (pl.col("kind") != "label")
     asked = (pl.col("kind") == "question") & ~beside
     whole = parts.filter(pl.col("row").is_in(parts.filter(beside)["row"].unique().implode())).filter(beside | asked)
@@ -219,7 +224,9 @@ def explain(found: TableOverlap, row_id: str) -> OverlapExplanation:
     """
     number = found.table.number(row_id)
     own = found.table.parts.filter(found.table.parts["row"] == number)
-    parts = pl.concat([own.select("row", "part", "text"), with_options(own), with_lists(own)]).select("part", "text")
+    beside = found.beside.filter(found.beside["row"] == number)
+    parts = pl.concat([own.select("row", "part", "text"), with_options(own), with_lists(own), beside])
+    parts = parts.select("part", "text").unique("text", keep="first", maintain_order=True)
     everything = find_hits(parts["text"].to_list(), found.index.index, everything=True) if parts.height else []
     items = found.index.benchmarks.items
     candidates = [

@@ -26,6 +26,7 @@ from finemed.errors import ConfigError
 from finemed.llm.encoder import Encoder
 from finemed.records import Drop, LedgerRow, frame
 from finemed.records.counts import how_many
+from finemed.sources.part_columns import own_column
 from finemed.sources.part_names import Kind
 from finemed.sources.parts import column_of
 from finemed.stages.dedup import COLUMNS, DedupResult, Repeat, Variant, index_at
@@ -214,7 +215,9 @@ def _as_indexed(table: Table, before: pl.DataFrame) -> Table:
     the index has is compared whatever this table's values say; what it does not have is left out, once it has rows.
     """
     held = before.select("parts").drop_nulls().explode("parts").unnest("parts").select("part", "kind").unique()
-    kinds: dict[str, Kind] = {column_of(part): kind for part, kind in held.sort("part", "kind").iter_rows()}
+    kinds: dict[str, Kind] = {
+        own_column(part, table.columns) or column_of(part): kind for part, kind in held.sort("part", "kind").iter_rows()
+    }
     if not before.height:
         return table.with_columns(dict.fromkeys(table.constant, "label"))
     labels = [name for name, kind in table.guessed.items() if kind == "label" and name not in kinds]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 import polars as pl
@@ -19,6 +20,7 @@ import polars as pl
 from finemed.errors import ConfigError
 from finemed.sources.content import Untold, guessed_parts, holds, without_bytes
 from finemed.sources.files import InputFile
+from finemed.sources.part_columns import own_column
 from finemed.sources.part_names import Kind, is_metadata, named_kind, part_kind
 from finemed.sources.parts import Part, column_of, read_parts
 from finemed.sources.paths import named_paths, schema_paths
@@ -50,8 +52,8 @@ class Seen:
         """Columns that would be labels if their values differed; numbers are none."""
         self.plain = False
         """Whether a row has a question or an answer in a column of its own, not inside of others only."""
-        self.nested: dict[str, None] = {}
-        """Paths to what may be parts inside of columns."""
+        self.nested: dict[str, bool] = {}
+        """Paths to what may be parts inside of columns; whether they hold nothing but truth values."""
         self._named = named
         self._inside = {path.partition(".")[0] for path in on if "." in path}
         self._strong: set[str] = set()
@@ -62,6 +64,8 @@ class Seen:
         self._shapes: Counter[tuple[str, bool]] = Counter()
         """Column, and whether an object -> rows of the file."""
         self._told: dict[str, bool] = {}
+        self._columns: dict[str, str] = {}
+        """Part -> the column, or the path in `on`, that it is in."""
         self._rows: list[int] = []
         self._names: list[str] = []
         self._kinds: list[str] = []
@@ -77,8 +81,9 @@ class Seen:
         except UnusableError as fault:
             return str(fault)
         self._look_inside(values, parts)
+        columns = {*values, *self.on}
         for part in parts:
-            self._add(self._height, part)
+            self._add(self._height, part, columns)
         for name, column in self._held.items():
             column.append(as_text(values.get(name)))
         for name, value in values.items():
@@ -105,17 +110,19 @@ class Seen:
 
     def _look_below(self, path: str, value: Any) -> None:
         """Takes in what lies beside the paths that are compared, inside of the same column."""
-        for item in value if isinstance(value, list) else [value]:
-            for key, held in item.items() if isinstance(item, dict) else ():
-                below = f"{path}.{key}"
-                if below in self.on:
-                    continue
-                if any(each.startswith(f"{below}.") for each in self.on):
-                    self._look_below(below, held)
-                elif isinstance(value, list):
-                    self.skipped.add(f"{path}[].{key}")
-                elif below not in self.compared:
-                    self._look_at(below, held)
+        items = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
+        for key in dict.fromkeys(key for item in items for key in item):
+            below = f"{path}.{key}"
+            if below in self.on:
+                continue
+            held = [item.get(key) for item in items] if isinstance(value, list) else items[0][key]
+            if any(each.startswith(f"{below}.") for each in self.on):
+                inner = [each for one in held for each in (one if isinstance(one, list) else [one])] if held else []
+                self._look_below(below, inner if isinstance(value, list) else held)
+            elif isinstance(value, list) and is_metadata(key):
+                self.skipped.add(f"{path}[].{key}")
+            elif below not in self.compared and holds(held):
+                self._look_at(below, held)
 
     def begin(self, file: InputFile) -> None:
         """Looks at the first rows of a file, so that the one object among texts is told from the texts."""
@@ -142,12 +149,14 @@ class Seen:
             self._told[name] = known
         return self._told[name]
 
-    def _add(self, row: int, part: Part) -> None:
+    def _add(self, row: int, part: Part, columns: Container[str]) -> None:
         self._rows.append(row)
         self._names.append(part.name)
         self._kinds.append(part.kind)
         self._texts.append(part.text)
-        self.compared.add(column_of(part.name))
+        if part.name not in self._columns:
+            self._columns[part.name] = own_column(part.name, columns) or column_of(part.name)
+            self.compared.add(self._columns[part.name])
 
     def settle(self) -> None:
         """Decides on the columns that no name tells, by all of their values."""
@@ -164,7 +173,7 @@ class Seen:
             self.guessed[name] = kinds[name]
             for row, value in zip(rows, values, strict=True):
                 for part in guessed_parts(name, kinds[name], value, self.skipped):
-                    self._add(row, part)
+                    self._add(row, part, (name,))
         self._others.clear()
 
     def _look_inside(self, values: dict[str, Any], parts: list[Part]) -> None:
@@ -177,7 +186,8 @@ class Seen:
             return
         for name, value in values.items():
             if isinstance(value, dict | list):
-                self.nested.update(named_paths(name, value))
+                for path, flag in named_paths(name, value).items():
+                    self.nested[path] = self.nested.get(path, True) and flag
 
     def paths(self, columns: list[str]) -> list[str]:
         """What is to be compared where the questions and answers lie inside of other columns."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from finemed.errors import ConfigError, InputError
 from finemed.records.counts import how_many
+from finemed.sources.part_columns import own_column
 from finemed.sources.parts import column_of
 from finemed.standalone.table import Table, open_table
 
@@ -47,7 +48,7 @@ def open_parts(target: str, *, on: Sequence[str] = (), also: str | None = None, 
     for name in turns:
         if name not in names:
             raise ConfigError(f"--on: there is no part `{name}`; there are {_list(names)}")
-    wanted = [name for name in names if name in on or column_of(name) in (*on, also)]
+    wanted = [name for name in names if own_column(name, (*on, also or "")) is not None]
     return replace(table, parts=table.parts.filter(table.parts["part"].is_in(wanted)), compared=wanted)
 
 
@@ -79,6 +80,8 @@ def read_lines(summary: dict[str, Any]) -> list[str]:
     """The summary's part on reading, in words."""
     left_out = _list(summary["left_out"]) or "nothing"
     lines = [f"comparing: {_list(summary['comparing'])}; left out: {left_out}"]
+    if summary.get("searched_too"):
+        lines.append(f"left out as parts, but searched for items too: {_list(summary['searched_too'])}")
     if summary["passed_over"]:
         lines.append(f"not read, since they are no data: {_list(summary['passed_over'])}")
     if summary["quarantined"]:

@@ -26,11 +26,12 @@ from finemed.sources.content import guessed_parts
 from finemed.sources.files import EMPTY, UNKNOWN, InputFile, Quarantined
 from finemed.sources.output import write_jsonl
 from finemed.sources.output_parquet import write_parquet_rows
+from finemed.sources.part_columns import own_column
 from finemed.sources.part_names import Kind, chosen_kind, named_kind
-from finemed.sources.parts import column_of
 from finemed.sources.records import find_files
 from finemed.sources.rows import Columns, Lines, Rows
 from finemed.sources.streams import BreakError
+from finemed.sources.texts import texts_of
 from finemed.standalone.gather import Seen, as_text, no_column
 from finemed.store.atomic import write_with
 from finemed.store.shards import write_parquet
@@ -38,6 +39,8 @@ from finemed.store.shards import write_parquet
 ID_COLUMNS = ("id", "row_id", "instruction_id", "passage_id", "doc_id", "document_id", "uuid")
 """Where an id is looked for; a column counts if it is unique and whole."""
 _NAMED = 3
+SHORTEST = 20
+"""Characters of a text that can hold a benchmark's item."""
 _TURN = re.compile(r"\[\d+\](?:\[\])?")
 _TEXT_BESIDE = "not_data: a text beside data files"
 _SHOWN = ("text", "instruction", "question", "prompt", "messages", "response", "output", "answer")
@@ -67,6 +70,8 @@ class Table:
     """Whether the columns to compare were named."""
     guessed: dict[str, Kind] = field(default_factory=dict)
     """Columns that are compared for what they hold, not for their names, and what they are."""
+    _chosen: bool = False
+    """Whether somebody named them, so that nothing else is looked at."""
     constant: list[str] = field(default_factory=list)
     """Columns left out that would be labels if their values differed."""
 
@@ -98,9 +103,11 @@ class Table:
         label = (pl.col("kind") == "label") & (pl.col("part") != (answer or ""))
         parts = self.parts.filter(~label)
         gone = set(self.parts.filter(label)["part"]) - set(parts["part"])
-        compared = [name for name in self.compared if name not in gone]
+        emptied = {own_column(name, self.compared) for name in gone}
+        emptied -= {own_column(name, self.compared) for name in parts["part"].unique()}
+        compared = [name for name in self.compared if name not in gone and name not in emptied]
         left_out = [name for name in self.columns if name in gone or name in self.left_out]
-        inner = {_TURN.sub("[]", name) for name in gone if name not in self.columns}
+        inner = {_TURN.sub("[]", name) for name in gone if name not in self.columns and name[-2:] != "[]"}
         left_out += sorted({name for name in self.left_out if name not in self.columns} | inner)
         return replace(self, parts=parts, compared=compared, left_out=left_out)
 
@@ -109,7 +116,7 @@ class Table:
         gone = {name for name in names if name is not None and name in self.guessed}
         if not gone:
             return self
-        mine = [part for part in self.parts["part"].unique() if column_of(part) in gone]
+        mine = [part for part in self.parts["part"].unique() if own_column(part, gone) is not None]
         inner = [name for name in self.left_out if name not in self.columns]
         return replace(
             self,
@@ -152,6 +159,25 @@ class Table:
             raise ConfigError(no_column(option, name, self.columns))
         values = [as_text(row[name]) for rows in self._files for row in rows.values([name])]
         return pl.Series(name, values, pl.String())
+
+    def beside(self) -> pl.DataFrame:
+        """Texts of columns and fields that are left out, by their paths; none where the columns were named."""
+        names = [] if self._chosen else [name for name in self.columns if self._is_part_left_out(name)]
+        found: dict[str, list[Any]] = {"row": [], "part": [], "text": []}
+        number = 0
+        for rows in self._files if names else ():
+            own = [name for name in names if name in rows.names and may_hold_text(rows, name)]
+            for values in rows.values(own) if own else ():
+                for path, text in texts_of(values):
+                    if isinstance(text, str) and len(text) >= SHORTEST:
+                        for column, value in zip(found.values(), (number, path, as_text(text)), strict=True):
+                            column.append(value)
+                number += 1
+            number += 0 if own else rows.height
+        return pl.DataFrame(found, schema={"row": pl.UInt32(), "part": pl.String(), "text": pl.String()})
+
+    def _is_part_left_out(self, name: str) -> bool:
+        return any(each == name or each.startswith((f"{name}.", f"{name}[")) for each in self.left_out)
 
     def number(self, row_id: str) -> int:
         """Place of a row by its id.
@@ -225,7 +251,11 @@ def _open(
     seen.settle()
     columns = list(dict.fromkeys(name for rows in held for name in rows.names))
     _check_on(on, columns, seen, named=named)
-    if not on and not seen.plain and any(chosen_kind(path) != "label" for path in seen.nested):
+    if (
+        not on
+        and not seen.plain
+        and any(not flag and chosen_kind(path) != "label" for path, flag in seen.nested.items())
+    ):
         return _open(target, tuple(seen.paths(columns)), row_id, named=False, strays=strays)
     if not on and not seen.has_texts(columns):
         raise ConfigError(
@@ -256,6 +286,7 @@ def _open(
         held,
         bool(on),
         seen.guessed,
+        bool(on) and named,
         seen.constant,
     ).set_aside([id_column])
     return replace(table, left_out=[name for name in table.left_out if name != id_column])
@@ -280,7 +311,7 @@ def _check_on(on: tuple[str, ...], columns: list[str], seen: Seen, *, named: boo
         outer = next((column for column in columns if name.startswith(f"{column}.")), None)
         if name not in columns and outer is None:
             raise ConfigError(no_column("--on", name, columns))
-        if named and name not in columns and not any(column_of(each) == name for each in seen.compared):
+        if named and name not in columns and name not in seen.compared:
             there = ", ".join(seen.nested) or f"`{outer}`, whose inner columns have no known names"
             raise ConfigError(f"--on: no row holds anything under `{name}`; there are {there}")
 
@@ -337,6 +368,13 @@ def _rows(file: InputFile, seen: Seen) -> Rows:
         return Columns.read(file, seen.wanted, seen.take)
     seen.begin(file)
     return Lines.read(file, seen.take)
+
+
+def may_hold_text(rows: Rows, name: str) -> bool:
+    """Whether a column can hold text; one of a Parquet file may be numbers and dates only."""
+    if isinstance(rows, Lines):
+        return True
+    return any(word in str(rows.schema.field(name).type) for word in ("string", "utf8"))
 
 
 def _mask(keep: Any, height: int) -> Any:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from finemed.sources.parts import column_of
+from finemed.sources.part_columns import is_untold
 
 SHARED_SHARE = 0.01
 SHARED_ROWS = 20
@@ -44,7 +44,7 @@ def telling(
     numbers = worded.str.count_matches(_NUMBER)
     few = (numbers > 0) & (numbers * 10 <= _count_words(worded))
     worded = pl.when(few).then(worded.str.replace_all(_NUMBER, "0")).otherwise(worded)
-    untold = pl.col("part").is_in([part for part in parts["part"].unique() if column_of(part) in guessed])
+    untold = pl.col("part").is_in([part for part in parts["part"].unique() if is_untold(part, guessed)])
     found = parts.with_columns(worded.hash(seed=0).alias("#words"), _count_words(worded).alias("#count"))
     found = found.with_columns(
         pl.col("row").n_unique().over("kind", "#words").alias("#rows"),

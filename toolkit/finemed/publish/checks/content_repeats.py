@@ -23,6 +23,7 @@ import polars as pl
 
 from finemed.publish.checks.faults import KEPT, Faults
 from finemed.publish.checks.foreign_rows import Rows
+from finemed.sources.part_names import leaf
 from finemed.sources.parts import Part
 from finemed.sources.rows import Placing
 from finemed.sources.turns import fold
@@ -193,7 +194,7 @@ def _is_turn(part: Part) -> bool:
 
 def _is_earlier(part: Part) -> bool:
     """Whether a part is of the turns before the question, in a column of their own."""
-    return fold(part.column) == "history"
+    return leaf(part.column) == "history"
 
 
 def _is_long(text: str) -> bool:

@@ -40,11 +40,10 @@ from finemed.sources.rows import Placing
 from finemed.stages.decontaminate import BenchmarkIndex
 from finemed.standalone.decontaminate import with_lists, with_options
 from finemed.standalone.gather import PARTS
+from finemed.standalone.table import SHORTEST
 
 BATCH_ROWS = 2000
 BATCH_CHARACTERS = 8_000_000
-_SHORTEST = 20
-"""Characters of a text that can hold a benchmark's item."""
 _RELEASE_ONLY = {
     "files": "there is no manifest of ours",
     "manifest": "there is no manifest of ours",
@@ -204,7 +203,7 @@ def _read(number: int, file: DataFile, checks: _Checks) -> None:
             faults.add("schema", place, plain(fault), MEND, kind=fault.partition(":")[0].replace("_", " "))
             continue
         unread = batch.add(place, row, number, values, file.on, file.guessed)
-        structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults)
+        structure(place, file.layout, batch.values[-1], batch.parts[-1], unread, faults, answered=file.answered)
         if len(batch.places) >= BATCH_ROWS or batch.characters >= BATCH_CHARACTERS:
             checks.look(batch)
             batch = Rows()
@@ -255,6 +254,6 @@ def _others(batch: Rows) -> pl.DataFrame:
         (row, name, text)
         for name, column in batch.columns.items()
         for row, text in zip(column.rows, column.texts, strict=True)
-        if len(text) >= _SHORTEST and text not in known[row]
+        if len(text) >= SHORTEST and text not in known[row]
     ]
     return pl.DataFrame(found, schema={"row": pl.UInt32(), "part": pl.String(), "text": pl.String()}, orient="row")

@@ -12,7 +12,7 @@ Each file has a layout of its own; where none is known, the names of the columns
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,8 +21,9 @@ from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
 from finemed.sources.content import Untold, without_bytes
 from finemed.sources.files import UNKNOWN, InputFile, Quarantined
+from finemed.sources.name_words import name_words
 from finemed.sources.parquet import schema_names
-from finemed.sources.part_names import Kind, chosen_kind, is_option, named_kind, part_kind
+from finemed.sources.part_names import Kind, chosen_kind, is_option, leaf, named_kind, part_kind
 from finemed.sources.parts import Part, read_parts
 from finemed.sources.paths import named_paths
 from finemed.sources.raw import column_names, layout_of, raw_records, sample
@@ -32,6 +33,9 @@ from finemed.sources.turns import UnusableError
 from finemed.sources.written import written
 
 _NAME = "dataset"
+_OF_REASONS = "explanation explanations exp rationale rationales reasoning cot thinking thought thoughts critique"
+_REASONS = frozenset(_OF_REASONS.split())
+"""Words of columns of answers that may be empty though the question is answered."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class DataFile(InputFile):
     """Columns that are parts for what they hold, not for their names."""
     on: tuple[str, ...] = ()
     """Where its questions and answers are, `fields.prompt`, if they lie inside of other columns."""
+
+    answered: bool = True
+    """Whether it has columns of answers, explanations apart."""
 
     def wanted(self) -> set[str]:
         return set(schema_names(self)) if self.format == "parquet" else super().wanted()
@@ -113,7 +120,18 @@ def _whole(
     file: InputFile, layout: str, on: tuple[str, ...] = (), guessed: Mapping[str, Kind] | None = None
 ) -> DataFile:
     values = {each.name: getattr(file, each.name) for each in fields(InputFile)}
-    return DataFile(**{**values, "layout": layout}, on=on, guessed=guessed or {})
+    whole = DataFile(**{**values, "layout": layout}, on=on, guessed=guessed or {})
+    return whole if guessed is None else replace(whole, answered=_is_answered(whole))
+
+
+def _is_answered(file: DataFile) -> bool:
+    """Whether a file has columns of answers; where one has none, a column of labels may be what is learnt."""
+    names = file.on or column_names(file, list(sample(file)))
+    return any(
+        (chosen_kind(name) if file.on else named_kind(name) or file.guessed.get(name)) == "answer"
+        and _REASONS.isdisjoint(name_words(leaf(name)))
+        for name in names
+    )
 
 
 def guess(files: Sequence[InputFile]) -> dict[str, Kind]:
@@ -171,7 +189,7 @@ def _is_stray(file: InputFile, guessed: Mapping[str, Kind]) -> bool:
 
 def _is_known_label(part: Part) -> bool:
     """Whether a part says which answer is right: a column of labels, or flags of the options."""
-    return part.kind == "label" and (part_kind(part.column) == "label" or is_option(part.column))
+    return part.kind == "label" and (part_kind(leaf(part.column)) == "label" or is_option(leaf(part.column)))
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:

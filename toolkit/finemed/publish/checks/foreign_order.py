@@ -15,6 +15,7 @@ from typing import Any
 
 from finemed.publish.checks.faults import Faults
 from finemed.sources.conversations import pair_sides, read_exchange
+from finemed.sources.part_names import is_option, leaf, named_kind, part_kind
 from finemed.sources.parts import Part
 from finemed.sources.turns import Turn, UnusableError, fold, turns, without_system
 
@@ -27,7 +28,14 @@ _ANSWERS = frozenset(("completion", "output", "response", "answer", "chosen", "r
 
 
 def structure(
-    place: str, layout: str, values: Mapping[str, Any], parts: Sequence[Part], unread: str | None, faults: Faults
+    place: str,
+    layout: str,
+    values: Mapping[str, Any],
+    parts: Sequence[Part],
+    unread: str | None,
+    faults: Faults,
+    *,
+    answered: bool = True,
 ) -> None:
     """The first fault of a record's form, by the rule that it breaks.
 
@@ -38,10 +46,11 @@ def structure(
         parts: what is read of them.
         unread: why its parts cannot be read, where they cannot.
         faults: where the fault goes.
+        answered: whether its file has columns of answers, so that no other column stands for one.
     """
-    fault = unread or (_lacking(parts) if layout == "parts" else _fault(layout, values))
+    fault = unread or (_lacking(parts, answered=answered) if layout == "parts" else _fault(layout, values))
     if fault is not None and fault.startswith("no_answer") and _ANSWERS.isdisjoint(map(fold, values)):
-        fault = _lacking(parts)  # its answer is in a column that no layout names
+        fault = _lacking(parts, answered=answered)  # its answer is in a column that no layout names
     if fault is None or fault.startswith(_OF_CHARACTERS):
         return
     code, remedy = fault.partition(":")[0], MEND
@@ -51,14 +60,20 @@ def structure(
     faults.add(rule, place, plain(fault), remedy, kind=code.replace("_", " "))
 
 
+def is_verdict(part: Part) -> bool:
+    """Whether a label says which answer is right: by its name, or as what stands in a column of answers."""
+    name = leaf(part.column)
+    return part_kind(name) == "label" or is_option(name) or named_kind(part.column) in ("answer", "label")
+
+
 def plain(fault: str) -> str:
     """A fault without its code and without advice for a build."""
     return (fault.partition(": ")[2] or fault).partition("; leave it out, or null")[0]
 
 
-def _lacking(parts: Sequence[Part]) -> str | None:
+def _lacking(parts: Sequence[Part], *, answered: bool) -> str | None:
     """What a record lacks whose columns are questions and answers by their names."""
-    kinds = {part.kind for part in parts}
+    kinds = {part.kind for part in parts if part.kind != "label" or not answered or is_verdict(part)}
     if not kinds & {"answer", "label"}:
         return "no_answer: the question has no answer" if kinds else "empty_record: it has no question and no answer"
     return None if kinds & {"question", "context"} else "empty_question: the answer has no question"

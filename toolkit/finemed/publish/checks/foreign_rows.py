@@ -10,7 +10,6 @@ A column inside another is named by its path, messages by `messages.content`. JS
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,17 +18,17 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from finemed.sources.content import guessed_parts
-from finemed.sources.files import writable
+from finemed.sources.part_columns import is_untold, own_column
 from finemed.sources.part_names import Kind, chosen_kind
 from finemed.sources.parts import Part, read_parts
 from finemed.sources.paths import named_paths, value_at
+from finemed.sources.texts import json_in, shown, texts_of
 from finemed.sources.turns import UnusableError
 
 COLUMNS = 300
 """Columns that are told apart in a batch; texts of those beyond are looked at as one column."""
 OTHERS = "further columns"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LONGEST_JSON = 4_000_000
 
 
 class Column(NamedTuple):
@@ -97,10 +96,11 @@ class Rows:
         unread = None
         try:
             parts = read_parts(values, on)
-            known = {part.column for part in parts} | {path.partition(".")[0] for path in on}
+            known = {own_column(part.name, values) for part in parts} | {path.partition(".")[0] for path in on}
             told = [(name, kind) for name, kind in (guessed or {}).items() if name not in known]
             further = [part for name, kind in told for part in guessed_parts(name, kind, values.get(name), set())]
-            self.untold.update(name for name, kind in told if kind in ("context", "label"))
+            open_names = {name for name, kind in told if kind in ("context", "label")}
+            self.untold.update(part.column for part in further if is_untold(part.name, open_names))
             self.parts.append([*parts, *further])
             for name in _not_seen(values, [*parts, *(part for part in further if part.kind != "label")]):
                 self.inside.setdefault(name, []).append(number)
@@ -128,55 +128,20 @@ class Rows:
 
 def _not_seen(values: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[str]:
     """Columns that are no part, with texts under the names of parts inside."""
-    known = {part.column.partition(".")[0] for part in parts} | {part.column for part in parts}
+    known = {part.column.partition(".")[0] for part in parts} | {own_column(part.name, values) for part in parts}
     for name, value in values.items():
-        held = _held(value) if isinstance(value, str) else value
+        held = json_in(value) if isinstance(value, str) else value
         if isinstance(held, dict | list) and name not in known:
             texts = (path for path in named_paths(name, held) if chosen_kind(path) != "label")
             if any(
                 any(isinstance(text, str) and text.strip() for _, text in texts_of(_at(held, name, path)))
                 for path in texts
             ):
-                yield _name(name)
+                yield shown(name)
 
 
 def _at(value: Any, name: str, path: str) -> Any:
     return value_at(value, path[len(name) + 1 :])
-
-
-def texts_of(values: Any) -> Iterator[tuple[str, str | bytes]]:
-    """Every text of a record with its path, however deep, in order; bytes too."""
-    waiting: list[tuple[str, Any]] = [("", values)]
-    while waiting:
-        path, item = waiting.pop()
-        if isinstance(item, str):
-            held = _held(item)
-            if held is None:
-                yield path, item
-            else:
-                waiting.append((path, held))
-        elif isinstance(item, bytes):
-            yield path, item
-        elif isinstance(item, Mapping):
-            below = [(f"{path}.{_name(name)}" if path else _name(name), value) for name, value in item.items()]
-            waiting.extend(reversed(below))
-        elif isinstance(item, list | tuple):
-            waiting.extend((path, value) for value in reversed(item))
-
-
-def _name(name: Any) -> str:
-    return writable(str(name))[:80]
-
-
-def _held(text: str) -> Any:
-    """The list or object that a string holds as JSON; None where it holds none."""
-    if text[:1] not in "[{" or not text or len(text) > _LONGEST_JSON or text.rstrip()[-1:] not in "]}":
-        return None
-    try:
-        held = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return held if isinstance(held, list | dict) and held else None
 
 
 def _whole(text: str) -> bool:
