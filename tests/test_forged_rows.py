@@ -92,6 +92,31 @@ def scored(folder: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
 
 
+def drawn_more(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    (quota,) = [stage for stage in manifest["stages"] if stage["stage"] == "quota"]
+    next(node for node in quota["facts"]["nodes"] if node["id"] == "surgery")["drawn"] += 900
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def limited(folder: Path) -> None:
+    manifest = manifest_of(folder)
+    for stage in manifest["stages"]:
+        settings = stage["settings"].get("split", stage["settings"])
+        if "max_rows" in settings:
+            settings["max_rows"] = {"sft": 3}
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+
+
+def stuffed(folder: Path) -> None:
+    """Text between the last column of a file and its footer."""
+    path = folder / "data" / "ttt" / "test.parquet"
+    data = path.read_bytes()
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    path.unlink()
+    path.write_bytes(data[:-footer] + b"SSN 123-45-6789" + data[-footer:])
+
+
 def listed_drop(name: str, row: Callable[[Path], dict[str, str]]) -> Callable[[Path], None]:
     """Another id in a row of the ledger."""
 
@@ -153,6 +178,15 @@ ROWS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "nothing extractive": (every("sft", extractive=False, notice=None), "schema", "`extractive` is false of an answer"),
     "no notice": (every("ttt", notice=None), "schema", "`notice` is not what `extractive` demands"),
+    "a document's id in words": (one("ttt", document_id="FDA approved"), "ids", "`document_id` has not the form"),
+    "a row's id in words": (one("ttt", id="call 555"), "ids", "`id` has not the form of an id"),
+    "a span before the text": (one("ttt", span_start=-5), "schema", "are no span"),
+    "another source": (every("ttt", source="NEJM"), "stages", "`source` is 'NEJM', from the manifest follows demo"),
+    "a judge of renown": (every("ttt", judge_model="openai:gpt-9"), "stages", "`judge_model` is 'openai:gpt-9'"),
+    "a prompt of renown": (every("ttt", judge_prompt="board_panel@1"), "stages", "`judge_prompt` is 'board_panel@1'"),
+    "more passages drawn": (drawn_more, "stages", "rows, its departments have"),
+    "fewer rows allowed": (limited, "stages", "stage `split` was told `max_rows` 3 of `sft`"),
+    "bytes between the columns": (stuffed, "schema", "bytes that belong to no column"),
     "a department that is none": (every("ttt", department="Wizardry"), "stages", "'Wizardry / "),
     "more questions than passages": (
         every("ttt", department="Pediatrics", subdepartment="Pediatric Surgery"),

@@ -331,7 +331,7 @@ _ALSO: list[tuple[set[str], tuple[str, ...]]] = [
     ),
     ({"ids", "pools"}, ("no message",)),
     ({"ids", "stages"}, ("a component of ttt in sft", "a question of ttt in sft", "a component in two splits")),
-    ({"stages"}, ("a score of zero for a failure",)),
+    ({"stages"}, ("a score of zero for a failure", "a model that the manifest does not know")),
     ({"pools"}, ("no score", "no reason for a score", "no attribution")),
     ({"ids", "schema"}, ("a reasoning answer without its second half",)),
     ({"ids", "schema", "pools"}, ("a chosen answer that breaks off",)),
@@ -356,6 +356,16 @@ def test_each_rule_broken_once_is_refused_with_place_and_remedy(copy: Path, name
     assert {fault.rule for fault in report.faults} == {rule} | ALSO.get(name, set())
     assert any(fault.place.startswith(place) and fact in fault.fact for fault in report.faults), report.faults
     assert all(len(fault.remedy.split()) > 3 for fault in report.faults)
+
+
+def test_names_that_are_no_text_are_told(copy: Path) -> None:
+    odd = copy / "data" / "sft" / os.fsdecode(b"\xff\xfe.parquet")
+    odd.write_bytes(b"x")
+    assert {fault.rule for fault in validate(copy).faults} == {"files"}
+    odd.unlink()
+    folder = copy.rename(copy.parent / os.fsdecode(b"x\xff"))
+    with pytest.raises(InputError, match="no text in UTF-8; rename it"):
+        validate(folder)
 
 
 def test_a_table_of_other_columns_in_the_place_of_rows_is_a_fault(copy: Path) -> None:

@@ -91,7 +91,21 @@ def _links(manifest: Manifest) -> list[str]:
         mark = {"stage": after.stage, "version": after.version, "settings": after.settings}
         if stable_hash({**mark, "input": output_hash(before.model_dump())}) != after.fingerprint:
             found.append(f"stage `{after.stage}`: its fingerprint does not follow from its settings and its input")
-    return found + _foreseen(manifest)
+    return found + _foreseen(manifest) + _drawn(manifest)
+
+
+def _drawn(manifest: Manifest) -> list[str]:
+    """The departments of the stage `quota` have all of its rows."""
+    quota = manifest.stage("quota")
+    nodes = quota.facts.get("nodes") if quota is not None else None
+    if quota is None or not isinstance(nodes, list):
+        return []
+    try:
+        drawn = sum(int(node["drawn"]) for node in nodes if node["subdepartment"] is None)
+    except (KeyError, TypeError, ValueError):
+        return ["stage `quota`: `nodes` has not the form of its facts"]
+    kept = quota.counts.rows_kept
+    return [] if drawn == kept else [f"stage `quota` kept {kept} rows, its departments have {drawn}"]
 
 
 def _foreseen(manifest: Manifest) -> list[str]:
@@ -151,6 +165,13 @@ def _pools(manifest: Manifest, rows: Counter[str], questions: int | None, faults
             f"stage `split` says {split.counts.rows_out} rows out, the pools hold {_with(rows.total(), gone.total())}"
         )
         faults.add("stages", MANIFEST, fact, REMEDY)
+    for name, wrong in (("max_rows", int.__gt__), ("min_rows", int.__lt__)):
+        limits = split.settings.get(name)
+        for pool, limit in limits.items() if isinstance(limits, dict) else ():
+            count = rows[pool] + gone[pool]
+            if isinstance(limit, int) and wrong(count, limit):
+                fact = f"stage `split` was told `{name}` {limit} of `{pool[:40]}`, which has {count} rows"
+                faults.add("stages", MANIFEST, fact, REMEDY)
     if questions is not None and not gone and split.counts.rows_kept != questions:
         fact = f"stage `split` kept {split.counts.rows_kept} questions, the pools hold {questions}"
         faults.add("stages", MANIFEST, fact, REMEDY)

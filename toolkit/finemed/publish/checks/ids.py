@@ -11,6 +11,7 @@ the source's own text, which no release holds; it is taken as stated.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ from finemed.stages.respond import STYLES
 
 _REMEDY = f"the row was changed after the build: {RETRACT}, or {REBUILD}"
 _KEYS = ("document_id", "passage_id", "span_start", "span_end", "instruction_id", "component_id")
+_FORMS = {name: re.compile(rf"{letter}[0-9a-f]{{20}}") for name, letter in (("document_id", "d"), ("id", "s"))}
+"""Ids that are made of what no row holds; the others are made again."""
 _ORDINARY = tuple(("ordinary", style) for style in (GIVEN, *STYLES))
 _LONG = (("reasoning", "reasoning"),)
 _SIDES = {
@@ -54,7 +57,9 @@ def check_ids(batch: Batch, faults: Faults) -> None:
 
 def _wrong(config: str, row: dict[str, Any], texts: dict[str, str | None]) -> list[str]:
     """Ids of a row that do not follow from it."""
-    wrong = []
+    wrong = [
+        f"`{name}` has not the form of an id" for name, form in _FORMS.items() if not form.fullmatch(str(row[name]))
+    ]
     if row["passage_id"] != content_id("passage", str(row["document_id"]), row["span_start"], row["span_end"]):
         wrong.append("`passage_id` does not follow from document and span")
     if row["instruction_id"] != content_id("instruction", str(row["passage_id"]), texts["prompt"] or ""):

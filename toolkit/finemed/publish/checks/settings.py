@@ -49,6 +49,8 @@ class Settings:
     """Department and sub-department -> passages that were drawn for it; None where the manifest does not say."""
     own: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Column of the sources' own -> the sources that have it."""
+    fixed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Column -> the values that it can have, beside null."""
     _questions: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
@@ -64,6 +66,7 @@ class Settings:
             marks=cleaned.get("action") != "drop" if manifest.benchmarks else False,
             drawn=_drawn(manifest),
             own={name: frozenset(column.sources) for name, column in manifest.extra_columns.items()},
+            fixed=_fixed(manifest),
         )
 
     def check(self, batch: Batch, faults: Faults) -> None:
@@ -75,6 +78,7 @@ class Settings:
         self._languages(batch, faults)
         self._contaminated(batch, faults)
         self._own_columns(batch, faults)
+        self._fixed_values(batch, faults)
         if batch.config != "dpo" and set(NODE) <= set(batch.frame.columns):  # its questions are in sft_reasoning too
             counts = batch.frame.group_by(NODE).len()
             self._questions.update({(str(one), str(two)): n for one, two, n in counts.iter_rows()})
@@ -130,6 +134,23 @@ class Settings:
                 continue
             faults.add("stages", batch.place(row), fact, _REMEDY)
 
+    def _fixed_values(self, batch: Batch, faults: Faults) -> None:
+        """Sources, models and prompts are those that the manifest states."""
+        names = [name for name in self.fixed if name in batch.frame.columns]
+        wrong = batch.frame.select(
+            (pl.col(name).is_not_null() & ~pl.col(name).is_in(sorted(self.fixed[name]))).fill_null(value=False)
+            for name in names
+        )
+        for name in names:
+            if rows := wrong[name].arg_true().to_list():
+                value, known = str(batch.frame[name][rows[0]])[:60], ", ".join(sorted(self.fixed[name]))[:80]
+                fact = f"`{name}` is {value!a}, from the manifest follows {known or 'none'}"
+                faults.add("stages", batch.place(rows[0]), fact, _REMEDY, count=len(rows))
+        if {"span_start", "span_end"} <= set(batch.frame.columns):
+            odd = (pl.col("span_start") < 0) | (pl.col("span_end") <= pl.col("span_start"))
+            for row in batch.frame.select(odd.fill_null(value=False)).to_series().arg_true():
+                faults.add("schema", batch.place(row), "`span_start` and `span_end` are no span", _REMEDY)
+
     def _own_columns(self, batch: Batch, faults: Faults) -> None:
         if "source" not in batch.frame.columns:
             return
@@ -179,6 +200,28 @@ def _pieces(batch: Batch, spans: str, model: str, faults: Faults) -> None:
         start_of, end_of = (batch.frame[name][row] for name in ("span_start", "span_end"))
         fact = f"`{spans}` are no places in the passage, characters {start_of} to {end_of}, or not of an answer"
         faults.add("schema", batch.place(row), f"{fact} that rules cut", _REMEDY)
+
+
+_ASKED = {
+    "classify": ("classify_model", None),
+    "generate": ("instruction_model", "instruction_prompt"),
+    "judge": ("judge_model", "judge_prompt"),
+    "judge_answers": ("answer_judge_model", "answer_judge_prompt"),
+}
+"""Stage -> columns of its model and prompt, where one backend fills them in every pool."""
+
+
+def _fixed(manifest: Manifest) -> dict[str, frozenset[str]]:
+    """Columns whose values sources and settings fix; a model's name only where rules stand for one."""
+    fixed = {"source": frozenset(manifest.sources)} if manifest.sources else {}
+    for stage, (model, prompt) in _ASKED.items():
+        settings = _stated(manifest, stage)
+        backend, label = settings.get("backend"), settings.get("prompt")
+        if isinstance(backend, dict) and backend.get("type") == "rules":
+            fixed[model] = frozenset((f"{_RULES_BACKEND}{backend.get('version')}", GIVEN))
+        if prompt is not None and isinstance(label, dict) and isinstance(label.get("name"), str):
+            fixed[prompt] = frozenset((label["name"], GIVEN))
+    return fixed
 
 
 def _stated(manifest: Manifest, stage: str) -> dict[str, Any]:

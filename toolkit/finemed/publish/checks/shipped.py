@@ -125,7 +125,8 @@ class Shipped:
     @cached_property
     def data(self) -> dict[tuple[str, str], Path]:
         """(config, split) -> its Parquet file on the disk."""
-        found = {(match[1], match[2]): self.path / name for name in self.names if (match := _DATA.fullmatch(name))}
+        named = [match for name in self.names if name.isprintable() and (match := _DATA.fullmatch(name))]
+        found = {(match[1], match[2]): self.path / match[0] for match in named}
         return {key: path for key, path in sorted(found.items()) if not path.is_symlink() and not kind_of(path)}
 
     @cached_property

@@ -29,6 +29,7 @@ from finemed.publish.versions.comparison import compare
 from finemed.publish.versions.dataset import Dataset
 from finemed.publish.versions.folder import ReleaseFolder
 from finemed.publish.versions.tombstones import COLUMNS, Tombstones
+from finemed.publish.versions.tombstones import FILE as TOMBSTONES
 from finemed.publish.versions.version import Change, Version
 from finemed.records.manifest import FORMAT, Manifest
 from finemed.store.atomic import read_plain
@@ -156,6 +157,8 @@ def _retractions(folder: Path, manifest: Manifest) -> Iterator[str]:
     stones = _stones(folder)
     if stones is None or manifest.version is None:
         return
+    if len(stones) and read_plain(folder / TOMBSTONES) != stones.text():
+        yield "is not written as `finemed retract` writes it: a key twice, or another order"
     for version, entry in _entries(_changelog(folder) or ""):
         for kind, value, reason in _RETRACTED.findall(entry):
             stone = stones.get(kind, value)

@@ -157,6 +157,9 @@ class Tables:
         extra = {name: column.model_dump() for name, column in manifest.extra_columns.items()} if manifest else {}
         found, wanted = pq.read_schema(path), arrow_schema(config, extra)
         self._bare(place, path)
+        if gap := _unused(path):
+            fact = f"holds {gap:,} bytes that belong to no column, which no reader shows and every copy keeps"
+            self.faults.add("schema", place, fact, REBUILD)
         stated = manifest.columns.get(pool_of(config)) if manifest else None
         earlier = {name for name in ADDED_LATER if stated and name not in {column.get("name") for column in stated}}
         names = list(found.names)
@@ -253,6 +256,16 @@ def views_of(manifest: Manifest | None) -> dict[str, str] | None:
         } or None
     except (TypeError, KeyError, AttributeError):
         return None
+
+
+def _unused(path: Path) -> int:
+    """Bytes of a data file between its columns and its footer; what writes them leaves none."""
+    import pyarrow.parquet as pq
+
+    stored = pq.read_metadata(path)
+    groups = [stored.row_group(number) for number in range(stored.num_row_groups)]
+    used = sum(group.column(at).total_compressed_size for group in groups for at in range(stored.num_columns))
+    return int(path.stat().st_size - used - stored.serialized_size - 12)
 
 
 def _numbered(name: str, first: int, row: int) -> str:

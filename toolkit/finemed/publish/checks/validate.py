@@ -82,6 +82,9 @@ def validate_release(
     """Checks every file of a release folder, and all that its manifest says about them."""
     if previous is not None and not is_release(previous):
         raise InputError(f"{previous}: holds no release to compare with; give the folder of the previous version")
+    for folder in (path, previous):
+        if folder is not None and not _encodable(folder):
+            raise InputError(f"{str(folder)!a}: the folder's name is no text in UTF-8; rename it")
     faults = Faults()
     shipped = Shipped.open(path, faults)
     before = None if previous is None else Shipped.open(previous, Faults())
@@ -109,6 +112,15 @@ def validate_release(
         if rule not in faults.applied:
             faults.skip(rule, "the folder holds nothing to apply it to")
     return Report(str(path), "release", tables.rows, faults, stated(shipped.whole), hashes)
+
+
+def _encodable(path: Path) -> bool:
+    """Whether libraries that take names as UTF-8 can open what is below."""
+    try:
+        str(path.resolve()).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_release(path: Path) -> bool:

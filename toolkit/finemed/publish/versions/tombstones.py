@@ -83,8 +83,12 @@ class Tombstones:
     def write(self, folder: Path) -> None:
         """Writes the file in order of kind and value; none where nothing was retracted."""
         if self._entries:
-            lines = (json.dumps(asdict(entry), sort_keys=True, ensure_ascii=False) + "\n" for entry in self)
-            write_atomic(folder / FILE, "".join(lines).encode("utf-8", "replace"))
+            write_atomic(folder / FILE, self.text())
+
+    def text(self) -> bytes:
+        """The file's content."""
+        lines = (json.dumps(asdict(entry), sort_keys=True, ensure_ascii=False) + "\n" for entry in self)
+        return "".join(lines).encode("utf-8", "replace")
 
     def __iter__(self) -> Iterator[Tombstone]:
         return iter(sorted(self._entries.values()))
