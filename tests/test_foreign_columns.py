@@ -18,6 +18,7 @@ from finemed.errors import InputError
 from finemed.sources.content import Tally
 from finemed.sources.part_names import is_metadata, named_kind
 from finemed.sources.parts import read_parts
+from finemed.standalone.table import open_table
 
 ASKED = "How is otitis media in a toddler of two years treated by a family doctor?"
 REST = "Rest, fluids and paracetamol are usually enough for this."
@@ -528,3 +529,12 @@ def test_files_of_answers_alone_are_named_with_their_columns(tmp_path: Path) -> 
     said = str(run("validate", folder).exception)
     assert "answers.csv has `ans_id`, `content`; batch.jsonl has `id`, `response`" in said
     assert "such as `question` and `answer`" in said
+
+
+def test_objects_with_values_as_keys_are_compared_by_place(tmp_path: Path) -> None:
+    names = ["".join(random.Random(n).choices("abcdefghij", k=9)) for n in range(240)]
+    rows = [{"question": f"{ASKED} {name}", "context": {name: REST, "note": f"{PILLS} {name}"}} for name in names]
+    other = {**rows[0], "context": {names[1]: REST, "note": f"{PILLS} {names[0]}"}}
+    table = open_table(str(write(tmp_path, [*rows, rows[0], other])))
+    assert set(table.parts["part"]) == {"question", "context[0]", "context[1]", "context[].keys"}
+    assert told("dedup", tmp_path / "r.jsonl", "--text", "context")["dropped"] == {"exact_duplicate": 1}
