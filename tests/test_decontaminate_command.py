@@ -61,6 +61,7 @@ def test_questions_and_answers_are_looked_at(files: tuple[Path, Path], tmp_path:
         "left_out": [],
         "passed_over": [],
         "cut_off": [],
+        "searched_too": [],
         "parts": {"instruction": 1, "response": 1},
         "contaminated": 2,
         "benchmarks": {"nightshift": {"items": 1, "rows": 2}, "dayshift": {"items": 1, "rows": 0}},

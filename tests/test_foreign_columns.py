@@ -18,6 +18,7 @@ from finemed.errors import InputError
 from finemed.sources.content import Tally
 from finemed.sources.part_names import is_metadata, named_kind
 from finemed.sources.parts import read_parts
+from finemed.standalone.table import open_table
 
 ASKED = "How is otitis media in a toddler of two years treated by a family doctor?"
 REST = "Rest, fluids and paracetamol are usually enough for this."
@@ -506,3 +507,34 @@ def test_items_in_what_is_left_out_are_found_by_both_commands(tmp_path: Path, en
     assert "searched for items too: meta.note" in run("decontaminate", path, "-b", index).stdout
     assert "of meta.note" in run("decontaminate", path, "-b", index, "--explain", f"r.{ending}:1").stdout
     assert told("decontaminate", path, "-b", index, "--on", "question,answer")["contaminated"] == 0
+
+
+def test_a_placeholder_among_the_right_answers_is_one_of_them(tmp_path: Path) -> None:
+    rows: list[Row] = [
+        {"question": ASKED, "best_answer": REST, "correct_answers": ["None"]},
+        {"question": LONG, "best_answer": PILLS, "correct_answers": ["None", "Nothing at all."]},
+        {"question": f"{LONG} Why?", "best_answer": "N/A", "correct_answers": ["None"]},
+        {"question": f"{LONG} How?", "best_answer": "None", "correct_answers": ["It may be so."]},
+    ]
+    found = told("validate", write(tmp_path, rows))["rules"]["empty"]
+    assert [example["place"] for example in found["examples"]] == ["r.jsonl:3", "r.jsonl:3", "r.jsonl:4"]
+
+
+def test_files_of_answers_alone_are_named_with_their_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "answers.csv").write_text(f"ans_id,content\n1,{PILLS}\n2,{REST}\n")
+    choice = {"index": 0, "message": {"role": "assistant", "content": REST}}
+    write(folder, [{"id": "1", "response": {"body": {"choices": [choice], "model": "m"}}}], "batch.jsonl")
+    said = str(run("validate", folder).exception)
+    assert "answers.csv has `ans_id`, `content`; batch.jsonl has `id`, `response`" in said
+    assert "such as `question` and `answer`" in said
+
+
+def test_objects_with_values_as_keys_are_compared_by_place(tmp_path: Path) -> None:
+    names = ["".join(random.Random(n).choices("abcdefghij", k=9)) for n in range(240)]
+    rows = [{"question": f"{ASKED} {name}", "context": {name: REST, "note": f"{PILLS} {name}"}} for name in names]
+    other = {**rows[0], "context": {names[1]: REST, "note": f"{PILLS} {names[0]}"}}
+    table = open_table(str(write(tmp_path, [*rows, rows[0], other])))
+    assert set(table.parts["part"]) == {"question", "context[0]", "context[1]", "context[].keys"}
+    assert told("dedup", tmp_path / "r.jsonl", "--text", "context")["dropped"] == {"exact_duplicate": 1}

@@ -34,7 +34,8 @@ _SHORT = 3
 _WORDS = 3
 _MANY = 64
 """Fields of an object; one with more of them is no record but a list under names."""
-_WORD = re.compile(r"[^\W\d]\w{0,39}")
+_WORD = re.compile(r"(?!\w*\d{3})[^\W\d]\w{0,39}")
+"""The name of a field; others, such as ids, are values that stand as keys."""
 
 
 def is_address(text: str) -> bool:

@@ -10,10 +10,11 @@
 
 A column is read where its name tells what it is (`part_names.named_kind`); of others, `sources.content` tells by their
 values. A label (`cop`, `final_decision`, `label`, a number as an answer) is a part of the kind `label`: no text, but
-rows are only the same if theirs is. A column that is absent, null or blank is no part. Several answers or contexts in a
-list are a part each, `answers[1]`; options are one part, their texts one per line, and their keys and flags labels,
-`options[].is_correct`. Of a conversation each message is a part, and each field beside its text another,
-`messages[1].tool_calls`. Conversations, options and answers are read from JSON in a string too.
+rows are only the same if theirs is. A column that is absent, null or blank is no part. Several texts in a list are a
+part each, `answers[1]`, and so are the fields of an object, `input.question`, each of the kind that its name tells;
+options are one part, their texts one per line, and their keys and flags labels, `options[].is_correct`. Of a
+conversation each message is a part, and each field beside its text another, `messages[1].tool_calls`. Conversations,
+objects, options and answers are read from JSON in a string too.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Container
 from typing import Any
@@ -27,6 +28,9 @@ from finemed.sources.paths import named_paths, schema_paths
 from finemed.sources.raw import sample
 from finemed.sources.turns import UnusableError
 
+MANY_FIELDS = 200
+"""Different fields of a column's objects from which on their keys are values."""
+_NUMBER = re.compile(r"\[\d+\]")
 PARTS = pl.Schema({"row": pl.UInt32(), "part": pl.String(), "kind": pl.String(), "text": pl.String()})
 
 
@@ -228,9 +232,26 @@ class Seen:
 
     def parts(self) -> pl.DataFrame:
         """All parts by row, those of columns that their values told last."""
+        keyed = self._by_place()
         columns = (self._rows, self._names, self._kinds, self._texts)
         found = pl.DataFrame(dict(zip(PARTS, columns, strict=True)), schema=PARTS)
-        return found.sort("row", maintain_order=True) if self.guessed else found
+        return found.sort("row", maintain_order=True) if self.guessed or keyed else found
+
+    def _by_place(self) -> bool:
+        """Numbers the fields of objects whose keys are values, such as names of drugs; the keys are a label then."""
+        fields = {(column, _NUMBER.sub("", name)) for name, column in self._columns.items()}
+        counts = Counter(column for column, _ in fields)
+        wide = {name: column for name, column in self._columns.items() if counts[column] > MANY_FIELDS}
+        held: dict[tuple[int, str], list[str]] = {}
+        for at, name in enumerate(self._names) if wide else ():
+            if name in wide:
+                keys = held.setdefault((self._rows[at], wide[name]), [])
+                self._names[at] = f"{wide[name]}[{len(keys)}]"
+                keys.append(name)
+        for (row, column), keys in held.items():
+            place = Part(f"{column}[].keys", "label", json.dumps(keys, ensure_ascii=False))
+            self._add(row, place, (column,))
+        return bool(wide)
 
     def ids(self, target: str, named: str | None, columns: list[str]) -> tuple[pl.Series | None, str | None]:
         """The first column that is an id, and its name."""

@@ -372,7 +372,7 @@ def _rows(file: InputFile, seen: Seen) -> Rows:
 
 def may_hold_text(rows: Rows, name: str) -> bool:
     """Whether a column can hold text; one of a Parquet file may be numbers and dates only."""
-    if isinstance(rows, Lines):
+    if isinstance(rows, Lines) or name not in rows.schema.names:  # a partition's, `lang=en`
         return True
     return any(word in str(rows.schema.field(name).type) for word in ("string", "utf8"))
 

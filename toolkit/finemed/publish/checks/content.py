@@ -21,7 +21,9 @@ from finemed.publish.checks import content_phrases as phrases
 from finemed.publish.checks.endings import NO_MARK, broken_off, has_no_mark
 from finemed.publish.checks.faults import KEPT, Faults, percent
 from finemed.publish.checks.foreign_rows import Rows
-from finemed.sources.parts import Part
+from finemed.sources.part_columns import own_column
+from finemed.sources.parts import Part, column_of
+from finemed.sources.paths import value_at
 from finemed.text.normalise import words
 
 LEAVE_OUT = "answer it, or leave the record out"
@@ -114,7 +116,7 @@ def check_answers(batch: Rows, faults: Faults) -> None:
     rows, names, texts = batch.answers()
     short = texts.str.len_chars() <= 60
     for at in short.arg_true():
-        if phrases.is_placeholder(texts[at]):
+        if phrases.is_placeholder(texts[at]) and not _is_one_of_several(batch, rows[at], names[at]):
             fact = f"`{names[at]}` is {texts[at].strip()[:40]!a}"
             faults.add("empty", batch.places[rows[at]], fact, LEAVE_OUT, kind="placeholder")
     heads = pl.DataFrame({"text": texts.str.slice(0, phrases.HEAD).str.replace_all("\u2019", "'", literal=True)})
@@ -128,6 +130,21 @@ def check_answers(batch: Rows, faults: Faults) -> None:
         echo = next(filter(None, (_echo_in(parts, place) for place in range(len(parts)))), None)
         if echo is not None:
             faults.add("echo", batch.places[at], echo, LEAVE_OUT)
+
+
+def _is_one_of_several(batch: Rows, row: int, name: str) -> bool:
+    """Whether a placeholder stands in a list of texts beside other answers: `None` may well be one that is right."""
+    column = column_of(name)
+    root = own_column(name, batch.values[row])
+    if root is None:
+        return False
+    held = batch.values[row][root]
+    if column != root:
+        held = value_at(held, column[len(root) + 1 :])
+    if not (isinstance(held, list) and all(isinstance(item, str) for item in held)):
+        return False
+    answers = [part.text for part in batch.parts[row] if part.kind == "answer"]
+    return not all(map(phrases.is_placeholder, answers))
 
 
 def _echo_in(parts: list[Part], place: int) -> str | None:

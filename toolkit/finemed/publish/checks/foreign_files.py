@@ -20,7 +20,7 @@ from finemed.config import SourceConfig
 from finemed.errors import InputError
 from finemed.publish.checks.foreign_order import MEND, plain
 from finemed.sources.content import Untold, without_bytes
-from finemed.sources.files import UNKNOWN, InputFile, Quarantined
+from finemed.sources.files import UNKNOWN, InputFile, Quarantined, writable
 from finemed.sources.name_words import name_words
 from finemed.sources.parquet import schema_names
 from finemed.sources.part_names import Kind, chosen_kind, is_option, leaf, named_kind, part_kind
@@ -33,6 +33,7 @@ from finemed.sources.turns import UnusableError
 from finemed.sources.written import written
 
 _NAME = "dataset"
+_SHOWN, _SHOWN_COLUMNS = 3, 8
 _OF_REASONS = "explanation explanations exp rationale rationales reasoning cot thinking thought thoughts critique"
 _REASONS = frozenset(_OF_REASONS.split())
 """Words of columns of answers that may be empty though the question is answered."""
@@ -71,8 +72,9 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
         if not any(column_names(file, list(sample(file))) for file in data or found):
             _refuse_unreadable(text, data or found)
         raise InputError(
-            f"{text}: its records are no questions with answers; there must be `messages`, `conversations`, `prompt` "
-            "and `completion`, or `prompt`, `chosen` and `rejected`"
+            f"{text}: its records are no questions with answers: {_columns_of(data)}; a record must have `messages`, "
+            "`conversations`, `prompt` and `completion`, or `prompt`, `chosen` and `rejected`, or a column of "
+            "questions and one of answers whose names tell, such as `question` and `answer`"
         )
     strays = [
         layout == "documents" and _is_stray(file, guessed) for file, (layout, _) in zip(data, layouts, strict=True)
@@ -86,6 +88,19 @@ def find_data(text: str) -> tuple[list[DataFile], list[str]]:
         if not stray
     ]
     return files, [name for name in others if not _is_known(name)]
+
+
+def _columns_of(files: Sequence[InputFile]) -> str:
+    """What the first files have instead: `answers.csv` has `id`, `content`."""
+    told = []
+    for file in files[:_SHOWN]:
+        records = list(sample(file))
+        known = column_names(file, records)
+        names = [name for name in dict.fromkeys(key for values in records for key in values) if name in known]
+        names += sorted(known.difference(names))
+        more = f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else ""
+        told.append(f"{file.name} has {', '.join(f'`{writable(name)[:80]}`' for name in names[:_SHOWN_COLUMNS])}{more}")
+    return "; ".join(told) + (f"; and {len(files) - _SHOWN} more files" if len(files) > _SHOWN else "")
 
 
 def _refuse_unreadable(text: str, files: Sequence[InputFile]) -> None:
@@ -175,7 +190,8 @@ def _is_exchange(values: Mapping[str, Any], guessed: Mapping[str, Kind]) -> bool
     except UnusableError:
         return False
     kinds = {part.kind for part in parts} | {kind for name, kind in guessed.items() if values.get(name)}
-    kinds |= {kind for part in parts if (kind := named_kind(part.column)) is not None}
+    if any(part.kind == "label" and named_kind(part.column) == "answer" for part in parts):
+        kinds.add("answer")
     labelled = "question" in kinds and any(_is_known_label(part) for part in parts)
     return labelled or ("answer" in kinds and not kinds.isdisjoint(("question", "context")))
 
