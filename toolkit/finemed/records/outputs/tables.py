@@ -134,6 +134,8 @@ class DecontaminateOutput(TableRead):
     """Items that say too little to be ever found."""
     parts: Reasons
     """Part -> rows whose best hit is in it."""
+    searched_too: list[str]
+    """What is left out as a part, and was looked through for items as well."""
 
 
 class OverlapCandidate(OutputModel):
