@@ -59,7 +59,7 @@ def persist(ask: Callable[[], T], done: Callable[[], T | None] = lambda: None) -
 def _wait(error: Exception, tried: int) -> float | None:
     """Seconds until another try; None where none would help."""
     backoff = WAIT_S * float(2 ** (tried - 1))
-    if isinstance(error, httpx2.TransportError):
+    if isinstance(error, _wire_errors("TransportError")):
         return backoff
     status = status_of(error)
     if status is None or (status != 429 and status < 500):
@@ -68,6 +68,12 @@ def _wait(error: Exception, tried: int) -> float | None:
     if wait is None:
         return backoff
     return wait if wait <= LONGEST_WAIT_S else None
+
+
+def _wire_errors(name: str) -> tuple[type[Exception], ...]:
+    """An error class of the HTTP package: `huggingface_hub` speaks through httpx2 from version 2 on, httpx before."""
+    packages = (httpx2, sys.modules.get("httpx"))
+    return tuple(getattr(package, name) for package in packages if package is not None)
 
 
 def status_of(error: Exception) -> int | None:
@@ -104,7 +110,7 @@ def refusal(place: str, error: Exception, doing: str) -> PublishError:
 
     if isinstance(error, errors.OfflineModeIsEnabled):
         return PublishError(f"{place}: HF_HUB_OFFLINE is set; unset it, or publish to a folder")
-    if isinstance(error, httpx2.HTTPError | errors.LocalEntryNotFoundError):
+    if isinstance(error, (*_wire_errors("HTTPError"), errors.LocalEntryNotFoundError)):
         cause = f"{type(error).__name__}: {_line(error)}".strip(" :")
         return PublishError(
             f"{place}: the connection to the Hub was lost ({cause}); check it and HF_ENDPOINT, then run the same "
